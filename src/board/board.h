@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * board: the one shared-memory table of what is true now: which target is healthy, which server is a database's primary, and counters.
+ *
+ * The supervisor makes it, reserves its rows and hands its memory file to every child; it outlives them all, so neither a crash nor
+ * a reload forgets who is down. Each field has one kind of writer, named beside it. The layout is only ever appended to.
+ */
+#ifndef NOAH_BOARD_H
+#define NOAH_BOARD_H
+
+#include "base/base.h"
+#include "cluster/cluster.h"
+
+#include <stdatomic.h>
+
+#define BOARD_MAGIC 0x4e424f41u
+#define BOARD_VERSION 1u
+#define BOARD_TARGETS_MOST 1024u
+#define BOARD_DATABASES_MOST 16u
+#define BOARD_LANES_MOST 64u /* traffic threads */
+
+#define BOARD_HEALTHS(X)                                                                                               \
+	X(HEALTH_UNKNOWN, "not checked yet")                                                                               \
+	X(HEALTH_UP, "up")                                                                                                 \
+	X(HEALTH_DOWN, "down")
+enum board_health {
+#define X(name, text) name,
+	BOARD_HEALTHS(X)
+#undef X
+};
+const char *board_health_text(enum board_health health);
+
+#define BOARD_ROLES(X)                                                                                                 \
+	X(ROLE_UNKNOWN, "role not known")                                                                                  \
+	X(ROLE_PRIMARY, "primary")                                                                                         \
+	X(ROLE_REPLICA, "replica")                                                                                         \
+	X(ROLE_BROKEN, "replica that does not replicate")
+enum board_role {
+#define X(name, text) name,
+	BOARD_ROLES(X)
+#undef X
+};
+const char *board_role_text(enum board_role role);
+
+/* A text that one process writes and others read whole or not at all (a sequence lock). */
+#define BOARD_TEXT_SIZE 200u
+struct board_text {
+	atomic_uint sequence;
+	char bytes[BOARD_TEXT_SIZE];
+};
+void board_text_write(struct board_text *text, const char *value); /* cut to fit */
+void board_text_read(const struct board_text *text, char out[BOARD_TEXT_SIZE]);
+
+/* One for each (check, address). Found by key; the row of a key stays the same while any snapshot names it. */
+struct board_target {
+	char key[CLUSTER_TARGET_KEY_SIZE]; /* supervisor; "" = free */
+	_Atomic uint64_t last_generation;  /* supervisor: newest snapshot that names it */
+	/* written by watch */
+	atomic_uint health;               /* enum board_health */
+	atomic_uint streak;               /* checks in a row with the newest outcome */
+	_Atomic uint64_t changed_wall_us; /* when health last changed; 0 = never */
+	_Atomic uint64_t checked_wall_us; /* end of the last check */
+	atomic_uint check_took_us;
+	struct board_text reason; /* of the last check: "200 OK", "body differs: MD5 is …", "connection refused" */
+	/* database servers only, written by watch */
+	atomic_uint role;    /* enum board_role */
+	atomic_uint lag_ms;  /* of a replica, UINT_MAX when not known */
+	struct board_text position; /* GTID position seen last */
+	struct board_text version;  /* as the server greets */
+	/* written by traffic */
+	atomic_uint failures;             /* connections that failed since the last that worked */
+	_Atomic uint64_t avoid_until_us;  /* monotonic: passive detection; watch clears it after a check that succeeds */
+};
+
+/* Who is primary: the one owner of this truth is watch (later: keeper). */
+struct board_database {
+	char name[CLUSTER_NAME_SIZE]; /* supervisor; "" = free */
+	/* epoch << 32 | (target row + 1); 0 in the low half: no primary. The epoch grows by one with each change. Written by watch. */
+	_Atomic uint64_t primary;
+	struct board_text reason; /* why there is none, or since when there is one; watch */
+	_Atomic uint64_t accounts_version; /* watch: grows when the users should be read again; 0: never read */
+};
+
+/* Counters of one traffic thread: only it writes them (relaxed adds), everyone reads and sums. Only ever appended to. */
+#define BOARD_COUNTERS(X)                                                                                              \
+	X(connections_accepted, "HTTP connections accepted")                                                               \
+	X(connections_open, "HTTP connections open now")                                                                   \
+	X(requests, "HTTP requests answered")                                                                              \
+	X(answers_1xx, "interim answers")                                                                                  \
+	X(answers_2xx, "answers 2xx")                                                                                      \
+	X(answers_3xx, "answers 3xx")                                                                                      \
+	X(answers_4xx, "answers 4xx")                                                                                      \
+	X(answers_5xx, "answers 5xx")                                                                                      \
+	X(requests_failed, "requests that ended without a whole answer")                                                   \
+	X(retries, "requests tried again on another connection or server")                                                \
+	X(server_connections_opened, "connections opened to apps")                                                        \
+	X(server_connections_reused, "requests sent on a pooled connection")                                              \
+	X(sessions_accepted, "SQL sessions accepted")                                                                      \
+	X(sessions_open, "SQL sessions open now")                                                                          \
+	X(sessions_refused, "SQL logins refused")                                                                          \
+	X(statements, "SQL statements")                                                                                    \
+	X(statements_read, "statements that only read")                                                                    \
+	X(reads_replica, "reads answered by a replica")                                                                    \
+	X(reads_waited, "reads that waited for a replica to catch up")                                                     \
+	X(reads_too_late, "reads sent to the primary because no replica caught up in time")                                \
+	X(reads_stale, "reads answered while the primary could not be asked")                                              \
+	X(positions_asked, "questions for the primary's position")                                                         \
+	X(statements_rerun, "reads run again elsewhere after a server was lost")                                           \
+	X(statements_failed, "statements refused or lost, with an error from noah")
+
+struct board_lane {
+#define X(name, text) _Atomic uint64_t name;
+	BOARD_COUNTERS(X)
+#undef X
+	/* for each target row: requests or statements under way now, and in all; what least-connections sums and what
+	 * status shows ("where requests go") */
+	atomic_int active[BOARD_TARGETS_MOST];
+	_Atomic uint64_t served[BOARD_TARGETS_MOST];
+};
+extern const struct board_counter_name {
+	const char *name, *text;
+	size_t offset; /* in struct board_lane */
+} board_counter_names[];
+extern const unsigned board_counter_count;
+
+struct board {
+	uint32_t magic;
+	uint32_t version;
+	uint32_t size; /* bytes of the whole, as made: a newer program may have made it longer */
+	uint32_t lane_count;
+	_Atomic uint64_t generation; /* supervisor: snapshot in force */
+	_Atomic uint64_t started_wall_us;
+	_Atomic uint64_t watch_beat_us; /* monotonic: watch, twice a second; old = watch is not looking */
+	atomic_uint restarts[16];       /* supervisor: by process */
+	struct board_database databases[BOARD_DATABASES_MOST];
+	struct board_target targets[BOARD_TARGETS_MOST];
+	struct board_lane lanes[BOARD_LANES_MOST];
+};
+
+/* Counts for a traffic thread. */
+#define BOARD_COUNT(lane, counter, amount) \
+	atomic_store_explicit(&(lane)->counter, atomic_load_explicit(&(lane)->counter, memory_order_relaxed) + (uint64_t)(amount), memory_order_relaxed)
+
+/* A new board in a memory file (sealed against resizing): *descriptor is the caller's, to hand to children. NULL with errno. */
+struct board *board_new(unsigned lane_count, int *descriptor) MUST_CHECK;
+/* Maps one that was handed over. NULL when it is not a board or older than this program needs. */
+struct board *board_map(int descriptor) MUST_CHECK;
+void board_unmap(struct board *board);
+
+/* Supervisor: gives each check and database of the snapshot its row before the snapshot is handed out; rows that no snapshot of the
+ * two newest generations names are free again when room is needed. A new row starts as HEALTH_UNKNOWN. False: more rows than the board has. */
+bool board_reserve(struct board *board, const struct cluster *cluster) MUST_CHECK;
+
+/* The row of a target or database; NULL / -1 when the board has none (a snapshot that was not reserved). */
+int board_target_row(const struct board *board, const struct cluster_check *check, const struct address *address) MUST_CHECK;
+struct board_database *board_find_database(struct board *board, const char *name) MUST_CHECK;
+
+/* May traffic be sent there now: up, and not avoided. */
+bool board_target_usable(const struct board_target *target, uint64_t now_us);
+/* Traffic: a connection to it worked / failed. After `fall` failures in a row the target is avoided for `every_ms`. */
+void board_target_worked(struct board_target *target);
+void board_target_failed(struct board_target *target, const struct cluster_check *check, uint64_t now_us);
+/* Sums over the lanes. */
+uint64_t board_sum(const struct board *board, unsigned counter_index);
+int64_t board_target_active(const struct board *board, int row);
+uint64_t board_target_served(const struct board *board, int row);
+
+#endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * cluster: the cluster file and what it becomes: one flat, validated, immutable snapshot.
+ *
+ * The snapshot is plain data without pointers, so that it can be handed between processes as a sealed memory file and mapped
+ * where it lies. The supervisor and the commands load files; the other processes only map. One table of keys (keys.c) makes the parser,
+ * the schema, the reference in docs/ and the words of a difference.
+ */
+#ifndef NOAH_CLUSTER_H
+#define NOAH_CLUSTER_H
+
+#include "base/base.h"
+
+#include <stdio.h>
+
+#define CLUSTER_MAGIC 0x4e4f4148u
+#define CLUSTER_VERSION 1u /* layout; a process refuses a snapshot of another one */
+
+/* Bounds of the grammar; going past one is an error that names it. */
+#define CLUSTER_NAME_SIZE 64u
+#define CLUSTER_HOST_SIZE 256u
+#define CLUSTER_PATH_SIZE 256u
+#define CLUSTER_SERVERS_MOST 32u
+#define CLUSTER_SITES_MOST 64u
+#define CLUSTER_SITE_NAMES_MOST 32u
+#define CLUSTER_LISTEN_MOST 16u
+#define CLUSTER_APPS_MOST 32u
+#define CLUSTER_DATABASES_MOST 16u
+
+enum cluster_check_kind { CHECK_TCP, CHECK_HTTP, CHECK_MYSQL };
+enum cluster_digest { DIGEST_NONE, DIGEST_MD5, DIGEST_SHA256 };
+
+/* How one thing is found healthy. Two targets with equal checks and equal addresses share one state on the board. */
+struct cluster_check {
+	uint8_t kind;   /* enum cluster_check_kind */
+	uint8_t digest; /* enum cluster_digest: of the whole body */
+	uint8_t digest_bytes[32];
+	uint16_t status_least, status_most; /* HTTP: accepted answer codes, 200 to 399 by default */
+	uint16_t rise, fall;
+	uint32_t every_ms, timeout_ms;
+	char path[CLUSTER_PATH_SIZE]; /* HTTP GET */
+	char host[CLUSTER_HOST_SIZE]; /* HTTP Host */
+};
+
+struct cluster_server {
+	char name[CLUSTER_NAME_SIZE];
+	struct address address;
+	struct address public_address; /* family ADDRESS_NONE when it has none */
+};
+
+struct cluster_app {
+	uint16_t server; /* index into servers */
+	uint16_t weight; /* 1 to 1000 */
+	struct address address; /* with port */
+};
+
+enum cluster_balance { BALANCE_ROUND_ROBIN, BALANCE_LEAST_CONNECTIONS };
+
+struct cluster_site {
+	char name[CLUSTER_NAME_SIZE]; /* the key under `sites`; also its first name */
+	uint32_t name_count;
+	char names[CLUSTER_SITE_NAMES_MOST][CLUSTER_HOST_SIZE]; /* lower case, with `name` first */
+	uint32_t listen_count;
+	struct address listen[CLUSTER_LISTEN_MOST]; /* wildcard [::] when only a port or `http` was given */
+	uint64_t on; /* bit for each server that runs the front of this site */
+	uint32_t app_count;
+	struct cluster_app apps[CLUSTER_APPS_MOST];
+	uint8_t balance; /* enum cluster_balance */
+	struct cluster_check check;
+	uint32_t connect_timeout_ms; /* to an app */
+	uint32_t answer_timeout_ms;  /* between two pieces of an app's answer */
+	uint32_t request_timeout_ms; /* between two pieces of a visitor's request */
+	uint32_t idle_timeout_ms;    /* keep-alive between requests */
+	uint64_t body_most_bytes;    /* of a request */
+};
+
+enum cluster_stale { STALE_REFUSE, STALE_ALLOW };
+
+struct cluster_database {
+	char name[CLUSTER_NAME_SIZE];
+	uint32_t server_count;
+	struct cluster_app servers[CLUSTER_SERVERS_MOST]; /* with port, 3306 by default */
+	uint32_t listen_count;
+	struct address listen[CLUSTER_LISTEN_MOST]; /* TCP and Unix sockets */
+	uint64_t on; /* bit for each server that listens */
+	char user[CLUSTER_NAME_SIZE * 2];
+	char password[256]; /* read from password_file by the supervisor; never printed */
+	char password_file[CLUSTER_PATH_SIZE];
+	struct cluster_check check; /* CHECK_MYSQL */
+	uint32_t connect_timeout_ms;
+	uint32_t idle_timeout_ms;    /* a session without a statement */
+	uint32_t fresh_wait_ms; /* how long a read waits for a replica to catch up before the primary answers it */
+	uint8_t stale_reads;    /* enum cluster_stale: reads while the primary cannot be asked */
+	uint32_t sessions_most; /* on each server that listens */
+};
+
+struct cluster_log {
+	char access_file[CLUSTER_PATH_SIZE]; /* "" = none */
+};
+
+struct cluster {
+	uint32_t magic;
+	uint32_t version;
+	uint64_t generation; /* set by the supervisor; 0 until then */
+	char name[CLUSTER_NAME_SIZE];
+	uint32_t self; /* index of this machine's server, CLUSTER_NO_SERVER until cluster_find_self */
+	uint32_t server_count;
+	struct cluster_server servers[CLUSTER_SERVERS_MOST];
+	uint32_t site_count;
+	struct cluster_site sites[CLUSTER_SITES_MOST];
+	uint32_t database_count;
+	struct cluster_database databases[CLUSTER_DATABASES_MOST];
+	struct cluster_log log;
+};
+#define CLUSTER_NO_SERVER UINT32_MAX
+
+static inline bool cluster_is_on(uint64_t on, uint32_t server)
+{
+	return server < CLUSTER_SERVERS_MOST && (on >> server & 1) != 0;
+}
+
+/* ---- loading -------------------------------------------------------------------------------------------------- */
+
+/* One line each: "FILE:LINE:COLUMN: key.path: what is wrong; what was probably meant". Bounded; owned by the caller, no memory behind it. */
+#define CLUSTER_MESSAGES_MOST 20u
+struct cluster_messages {
+	unsigned count;      /* kept */
+	unsigned left_out;
+	char text[CLUSTER_MESSAGES_MOST][512];
+};
+
+/* How much of the world outside the file is looked at. */
+enum cluster_depth {
+	CLUSTER_FILE_ONLY, /* password files are not opened */
+	CLUSTER_WHOLE,
+};
+
+/* Reads, parses and validates. Returns a snapshot (anonymous shared memory, free with cluster_free) or NULL with at least one message;
+ * all errors of the file are gathered, not only the first. */
+struct cluster *cluster_load(const char *file, enum cluster_depth depth, struct cluster_messages *messages) MUST_CHECK;
+/* The same from memory; `file` is what the messages call it. For tests and fuzzing. */
+struct cluster *cluster_load_text(const char *file, struct span text, enum cluster_depth depth,
+                                  struct cluster_messages *messages) MUST_CHECK;
+void cluster_free(struct cluster *cluster);
+
+/* Finds which server this machine is: `wanted` when given, otherwise the one whose address or public address is on an interface. Sets
+ * cluster->self. False with a message: unknown name, none found, more than one found. */
+bool cluster_find_self(struct cluster *cluster, const char *wanted, struct cluster_messages *messages) MUST_CHECK;
+
+/* ---- handing between processes -------------------------------------------------------------------------------- */
+
+/* A sealed memory file (F_SEAL_WRITE, GROW, SHRINK, SEAL) with the snapshot; the caller owns the descriptor. -errno when the kernel refuses. */
+int cluster_seal(const struct cluster *cluster) MUST_CHECK;
+/* Maps one read-only and checks seals, size, magic and version. The descriptor may be closed afterwards. NULL when it is not a
+ * snapshot of this version. cluster_free unmaps. */
+const struct cluster *cluster_map(int descriptor) MUST_CHECK;
+
+/* ---- words ---------------------------------------------------------------------------------------------------- */
+
+/* What changed from one snapshot to the other, a line each ("sites.example.com.apps: web3:8080 added"), to `out`. Returns the number of lines. */
+unsigned cluster_print_difference(const struct cluster *before, const struct cluster *after, FILE *out);
+/* What each server would do, in sentences (`noah plan`). */
+void cluster_print_plan(const struct cluster *cluster, FILE *out);
+/* The JSON Schema (2020-12) of the file; the reference table of docs/cluster-file.md in Markdown. */
+void cluster_print_schema(FILE *out);
+void cluster_print_reference(FILE *out);
+
+/* ---- identity ------------------------------------------------------------------------------------------------- */
+
+/* The key under which a checked address stands on the board: same check and same address, same key, in every generation.
+ * "http:GET example.com/servercheck.txt [200-399] 192.168.0.11:8080". Always fits; longer ones end in a stable hash. */
+#define CLUSTER_TARGET_KEY_SIZE 128u
+const char *cluster_target_key(const struct cluster_check *check, const struct address *address,
+                               char out[CLUSTER_TARGET_KEY_SIZE]);
+
+#endif
