@@ -71,7 +71,7 @@ struct cluster_site {
 	uint32_t answer_timeout_ms;  /* between two pieces of an app's answer */
 	uint32_t request_timeout_ms; /* between two pieces of a visitor's request */
 	uint32_t idle_timeout_ms;    /* keep-alive between requests */
-	uint64_t body_most_bytes;    /* of a request */
+	uint64_t body_most_bytes;    /* of a request; 0: no limit */
 };
 
 enum cluster_stale { STALE_REFUSE, STALE_ALLOW };
@@ -141,7 +141,7 @@ struct cluster *cluster_load(const char *file, enum cluster_depth depth, struct 
 /* The same from memory; `file` is what the messages call it. For tests and fuzzing. */
 struct cluster *cluster_load_text(const char *file, struct span text, enum cluster_depth depth,
                                   struct cluster_messages *messages) MUST_CHECK;
-void cluster_free(struct cluster *cluster);
+void cluster_free(const struct cluster *cluster);
 
 /* Finds which server this machine is: `wanted` when given, otherwise the one whose address or public address is on an interface. Sets
  * cluster->self. False with a message: unknown name, none found, more than one found. */

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * command: what `noah WORD` does. One table in main.c names every command; each has its own file and its own --help.
+ */
+#ifndef NOAH_COMMAND_H
+#define NOAH_COMMAND_H
+
+#include "base/base.h"
+
+#include <stdio.h>
+
+#define COMMAND_DEFAULT_FILE "/etc/noah/noah.yaml"
+
+/* Exit codes of every command. */
+enum command_exit {
+	COMMAND_OK = 0,
+	COMMAND_FAILED = 1, /* the answer is no, or it could not be done */
+	COMMAND_USAGE = 2,  /* wrong arguments, or a bad cluster file */
+};
+
+struct command {
+	const char *name;
+	const char *summary;               /* half a sentence for `noah --help`; NULL: not listed (internal) */
+	int (*run)(int argc, char **argv); /* argv[0] is the command's own name; returns the exit code */
+};
+
+int command_check(int argc, char **argv);
+int command_plan(int argc, char **argv);
+int command_schema(int argc, char **argv);
+/* Written with the processes: */
+int command_run(int argc, char **argv);
+int command_reload(int argc, char **argv);
+int command_status(int argc, char **argv);
+
+/* ---- options (options.c) -------------------------------------------------------------------------------------- */
+
+/* One `--name` of a command. A table of them ends with a row whose name is NULL. Exactly one of `flag` and `text` is set. */
+struct command_option {
+	const char *name;  /* without the dashes */
+	const char *value; /* what the help calls the value: "NAME"; NULL for a switch */
+	const char *about; /* half a sentence */
+	bool *flag;        /* switch: set to true */
+	const char **text; /* `--name VALUE` or `--name=VALUE`: set to the value */
+};
+
+struct command_usage {
+	const char *name;      /* "check" */
+	const char *arguments; /* "[FILE]", or "" */
+	const char *about;     /* sentences for the help, may have several lines, ends without a line feed */
+	const struct command_option *options;
+	const char **file; /* the one free argument; NULL when the command takes none */
+};
+
+/* Reads the arguments. Returns -1 when the command should go on; otherwise it has printed the help (COMMAND_OK) or what is wrong
+ * with a suggestion (COMMAND_USAGE), and the command returns that value. */
+int command_options(const struct command_usage *usage, int argc, char **argv) MUST_CHECK;
+
+/* The escape sequence for `name` ("red", "green", "yellow", "bold", "off") when `out` is a terminal and NO_COLOR is not set;
+ * "" otherwise. */
+const char *command_colour(FILE *out, const char *name);
+
+#endif
