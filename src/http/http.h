@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * http: the HTTP/1.1 front, for visitors: reads requests, chooses a site and a server, relays both ways, logs.
+ *
+ * Runs in the traffic process, one core for each thread; process/traffic.c makes the cores and hands them connections and
+ * snapshots. Reading order: connection.c (the life of a connection), route.c, ../upstream/, forward.c, access_log.c, answer.c.
+ */
+#ifndef NOAH_HTTP_H
+#define NOAH_HTTP_H
+
+#include "board/board.h"
+#include "cluster/cluster.h"
+#include "loop/loop.h"
+
+struct http_core; /* one for each traffic thread; all calls come from its loop's thread */
+struct snapshot;  /* cluster/snapshot.h */
+
+/* NULL when memory is out. `access_log` is borrowed (-1: no access log) until the next http_core_reopen_log. */
+struct http_core *http_core_new(struct loop *loop, struct board *board, struct board_lane *lane, int access_log) MUST_CHECK;
+/* From now on new requests follow this snapshot; those under way keep theirs. Takes its own reference. Must come before the
+ * first connection. False when memory is out: the snapshot before stays in force. */
+bool http_core_use(struct http_core *core, struct snapshot *snapshot) MUST_CHECK;
+/* A connection accepted at `listener` (one of the addresses of a site's `listen`). Owns the descriptor from here on. */
+void http_core_accepted(struct http_core *core, const struct address *listener, int descriptor, const struct address *from);
+/* Closes idle connections, lets requests under way finish (their answers say "Connection: close") and pools nothing any more. What is
+ * accepted afterwards is answered once and closed. */
+void http_core_drain(struct http_core *core);
+unsigned http_core_open(const struct http_core *core); /* client connections */
+/* The access log is another descriptor now (after rotation, or because the cluster file changed); what was gathered goes to the old one. */
+void http_core_reopen_log(struct http_core *core, int access_log);
+/* Writes out the log and frees everything. After loop_run has returned, before loop_free. */
+void http_core_free(struct http_core *core);
+
+#endif
