@@ -131,10 +131,12 @@ struct board {
 	_Atomic uint64_t generation; /* supervisor: snapshot in force */
 	_Atomic uint64_t started_wall_us;
 	_Atomic uint64_t watch_beat_us; /* monotonic: watch, twice a second; old = watch is not looking */
-	atomic_uint restarts[16];       /* supervisor: by process */
+	atomic_uint restarts[16];       /* supervisor: by row of the process table, deaths that nobody asked for */
+	atomic_uint target_rows;        /* supervisor: rows of targets from here on were never used; reading them would cost memory */
+	atomic_uint zero;
 	struct board_database databases[BOARD_DATABASES_MOST];
 	struct board_target targets[BOARD_TARGETS_MOST];
-	struct board_lane lanes[BOARD_LANES_MOST];
+	struct board_lane lanes[BOARD_LANES_MOST]; /* only lanes[0 .. lane_count - 1] are used; the others cost no memory */
 };
 
 /* Counts for a traffic thread. */
@@ -146,6 +148,9 @@ struct board *board_new(unsigned lane_count, int *descriptor) MUST_CHECK;
 /* Maps one that was handed over. NULL when it is not a board or older than this program needs. */
 struct board *board_map(int descriptor) MUST_CHECK;
 void board_unmap(struct board *board);
+
+/* A traffic thread that starts: what its predecessor in this lane had open when it died is gone. Totals go on. */
+void board_lane_restart(const struct board *board, struct board_lane *lane);
 
 /* Supervisor: gives each check and database of the snapshot its row before the snapshot is handed out; rows that no snapshot of the
  * two newest generations names are free again when room is needed. A new row starts as HEALTH_UNKNOWN. False: more rows than the board has. */

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * board: making, mapping, reserving rows, and the small verbs on them.
+ *
+ * The supervisor calls board_new and board_reserve; traffic and watch call board_map and use the rows. Nothing here waits, and no
+ * lock is held: every field has one kind of writer.
+ */
+#include "board/board.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+const char *board_health_text(enum board_health health)
+{
+	static const char *const texts[] = {
+#define X(name, text) [name] = text,
+	    BOARD_HEALTHS(X)
+#undef X
+	};
+	ASSERT((unsigned)health < COUNT_OF(texts));
+	return texts[health];
+}
+
+const char *board_role_text(enum board_role role)
+{
+	static const char *const texts[] = {
+#define X(name, text) [name] = text,
+	    BOARD_ROLES(X)
+#undef X
+	};
+	ASSERT((unsigned)role < COUNT_OF(texts));
+	return texts[role];
+}
+
+const struct board_counter_name board_counter_names[] = {
+#define X(name, text) {#name, text, offsetof(struct board_lane, name)},
+    BOARD_COUNTERS(X)
+#undef X
+};
+const unsigned board_counter_count = COUNT_OF(board_counter_names);
+
+/* ---- making and mapping --------------------------------------------------------------------------------------- */
+
+struct board *board_new(unsigned lane_count, int *descriptor)
+{
+	ASSERT(lane_count > 0 && lane_count <= BOARD_LANES_MOST);
+	int file = memfd_create("noah-board", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (file < 0)
+		return NULL;
+	if (ftruncate(file, sizeof(struct board)) != 0 || fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+		goto failed;
+	struct board *board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	if (board == MAP_FAILED)
+		goto failed;
+	/* The rest is zero, and stays a hole in the file until somebody writes there. */
+	board->magic = BOARD_MAGIC;
+	board->version = BOARD_VERSION;
+	board->size = sizeof *board;
+	board->lane_count = lane_count;
+	atomic_store(&board->started_wall_us, clock_wall_us());
+	*descriptor = file;
+	return board;
+
+failed:;
+	int error = errno;
+	close(file);
+	errno = error;
+	return NULL;
+}
+
+struct board *board_map(int descriptor)
+{
+	struct stat status;
+	if (fstat(descriptor, &status) != 0 || status.st_size < (off_t)sizeof(struct board))
+		return NULL;
+	int seals = fcntl(descriptor, F_GET_SEALS);
+	if (seals < 0 || (seals & F_SEAL_SHRINK) == 0)
+		return NULL; /* it could be cut under our feet */
+	struct board *board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+	if (board == MAP_FAILED)
+		return NULL;
+	if (board->magic != BOARD_MAGIC || board->version < BOARD_VERSION || board->size < sizeof *board || board->lane_count == 0 ||
+	    board->lane_count > BOARD_LANES_MOST) {
+		board_unmap(board);
+		return NULL;
+	}
+	return board;
+}
+
+void board_unmap(struct board *board)
+{
+	ASSERT(munmap(board, sizeof *board) == 0);
+}
+
+void board_lane_restart(const struct board *board, struct board_lane *lane)
+{
+	atomic_store(&lane->connections_open, 0);
+	atomic_store(&lane->sessions_open, 0);
+	unsigned rows = atomic_load(&board->target_rows);
+	for (unsigned row = 0; row < rows; row++)
+		if (atomic_load(&lane->active[row]) != 0)
+			atomic_store(&lane->active[row], 0);
+}
+
+/* ---- rows ----------------------------------------------------------------------------------------------------- */
+
+static int find_key(const struct board *board, const char *key)
+{
+	unsigned rows = atomic_load(&board->target_rows); /* at most BOARD_TARGETS_MOST */
+	for (unsigned row = 0; row < rows; row++)
+		if (strcmp(board->targets[row].key, key) == 0)
+			return (int)row;
+	return -1;
+}
+
+/* A row that is free, or was last named before the two newest snapshots; -1 when there is none. */
+static int find_room(struct board *board, uint64_t generation)
+{
+	unsigned rows = atomic_load(&board->target_rows);
+	for (unsigned row = 0; row < rows; row++)
+		if (board->targets[row].key[0] == '\0')
+			return (int)row;
+	if (rows < BOARD_TARGETS_MOST) {
+		atomic_store(&board->target_rows, rows + 1);
+		return (int)rows;
+	}
+	for (unsigned row = 0; row < rows; row++) {
+		struct board_target *target = &board->targets[row];
+		if (atomic_load(&target->last_generation) + 1 >= generation)
+			continue;
+		memset(target, 0, sizeof *target);
+		for (unsigned i = 0; i < board->lane_count; i++) {
+			atomic_store(&board->lanes[i].active[row], 0);
+			atomic_store(&board->lanes[i].served[row], 0);
+		}
+		return (int)row;
+	}
+	return -1;
+}
+
+static bool reserve_target(struct board *board, const struct cluster_check *check, const struct address *address,
+                           uint64_t generation)
+{
+	char key[CLUSTER_TARGET_KEY_SIZE];
+	cluster_target_key(check, address, key);
+	int row = find_key(board, key);
+	if (row < 0) {
+		row = find_room(board, generation);
+		if (row < 0)
+			return false;
+		struct board_target *target = &board->targets[row];
+		atomic_store(&target->lag_ms, UINT32_MAX);
+		memcpy(target->key, key, sizeof key);
+	}
+	atomic_store(&board->targets[row].last_generation, generation);
+	return true;
+}
+
+static bool reserve_database(struct board *board, const struct cluster *cluster, const char *name)
+{
+	if (board_find_database(board, name) != NULL)
+		return true;
+	for (unsigned i = 0; i < BOARD_DATABASES_MOST; i++) {
+		struct board_database *database = &board->databases[i];
+		bool named = false;
+		for (unsigned j = 0; j < cluster->database_count; j++)
+			named = named || strcmp(cluster->databases[j].name, database->name) == 0;
+		if (database->name[0] != '\0' && named)
+			continue;
+		/* Free, or of a database that this snapshot no longer has: its sessions end with the swap. The epoch goes on. */
+		uint64_t epoch = (atomic_load(&database->primary) >> 32) + 1;
+		atomic_store(&database->primary, epoch << 32);
+		atomic_store(&database->accounts_version, 0);
+		board_text_write(&database->reason, "not looked at yet");
+		memset(database->name, 0, sizeof database->name);
+		memcpy(database->name, name, strnlen(name, sizeof database->name - 1));
+		return true;
+	}
+	return false;
+}
+
+bool board_reserve(struct board *board, const struct cluster *cluster)
+{
+	for (unsigned i = 0; i < cluster->site_count; i++)
+		for (unsigned j = 0; j < cluster->sites[i].app_count; j++)
+			if (!reserve_target(board, &cluster->sites[i].check, &cluster->sites[i].apps[j].address, cluster->generation))
+				return false;
+	for (unsigned i = 0; i < cluster->database_count; i++) {
+		const struct cluster_database *database = &cluster->databases[i];
+		for (unsigned j = 0; j < database->server_count; j++)
+			if (!reserve_target(board, &database->check, &database->servers[j].address, cluster->generation))
+				return false;
+		if (!reserve_database(board, cluster, database->name))
+			return false;
+	}
+	return true;
+}
+
+int board_target_row(const struct board *board, const struct cluster_check *check, const struct address *address)
+{
+	char key[CLUSTER_TARGET_KEY_SIZE];
+	return find_key(board, cluster_target_key(check, address, key));
+}
+
+struct board_database *board_find_database(struct board *board, const char *name)
+{
+	for (unsigned i = 0; i < BOARD_DATABASES_MOST; i++)
+		if (strcmp(board->databases[i].name, name) == 0)
+			return &board->databases[i];
+	return NULL;
+}
+
+/* ---- verbs on a target ---------------------------------------------------------------------------------------- */
+
+bool board_target_usable(const struct board_target *target, uint64_t now_us)
+{
+	return atomic_load_explicit(&target->health, memory_order_relaxed) == HEALTH_UP &&
+	       atomic_load_explicit(&target->avoid_until_us, memory_order_relaxed) <= now_us;
+}
+
+void board_target_worked(struct board_target *target)
+{
+	if (atomic_load_explicit(&target->failures, memory_order_relaxed) != 0) /* do not dirty the line for each success */
+		atomic_store_explicit(&target->failures, 0, memory_order_relaxed);
+}
+
+void board_target_failed(struct board_target *target, const struct cluster_check *check, uint64_t now_us)
+{
+	unsigned failures = atomic_fetch_add(&target->failures, 1) + 1;
+	if (failures >= check->fall)
+		atomic_store(&target->avoid_until_us, now_us + (uint64_t)check->every_ms * 1000);
+}
+
+/* ---- texts ---------------------------------------------------------------------------------------------------- */
+
+void board_text_write(struct board_text *text, const char *value)
+{
+	size_t size = strnlen(value, BOARD_TEXT_SIZE - 1);
+	/* Odd while writing. A writer that died in the middle left it odd: the next one makes it whole again. */
+	unsigned writing = (atomic_load_explicit(&text->sequence, memory_order_relaxed) + 1) | 1;
+	atomic_store_explicit(&text->sequence, writing, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+	for (size_t i = 0; i < size; i++)
+		__atomic_store_n(&text->bytes[i], value[i], __ATOMIC_RELAXED);
+	__atomic_store_n(&text->bytes[size], '\0', __ATOMIC_RELAXED);
+	atomic_store_explicit(&text->sequence, writing + 1, memory_order_release);
+}
+
+void board_text_read(const struct board_text *text, char out[BOARD_TEXT_SIZE])
+{
+	/* A writer is in there for less than a microsecond; one that died there is not waited for. */
+	for (unsigned tries = 0; tries < 100000; tries++) {
+		unsigned before = atomic_load_explicit(&text->sequence, memory_order_acquire);
+		if ((before & 1) != 0)
+			continue;
+		size_t size = 0;
+		do
+			out[size] = __atomic_load_n(&text->bytes[size], __ATOMIC_RELAXED);
+		while (out[size] != '\0' && ++size < BOARD_TEXT_SIZE - 1);
+		out[size] = '\0';
+		atomic_thread_fence(memory_order_acquire);
+		if (atomic_load_explicit(&text->sequence, memory_order_relaxed) == before)
+			return;
+	}
+	out[0] = '\0';
+}
+
+/* ---- sums over the lanes -------------------------------------------------------------------------------------- */
+
+uint64_t board_sum(const struct board *board, unsigned counter_index)
+{
+	ASSERT(counter_index < board_counter_count);
+	uint64_t sum = 0;
+	for (unsigned i = 0; i < board->lane_count; i++) {
+		const char *lane = (const char *)&board->lanes[i];
+		const void *counter = lane + board_counter_names[counter_index].offset;
+		sum += atomic_load_explicit((const _Atomic uint64_t *)counter, memory_order_relaxed);
+	}
+	return sum;
+}
+
+int64_t board_target_active(const struct board *board, int row)
+{
+	ASSERT(row >= 0 && row < (int)BOARD_TARGETS_MOST);
+	int64_t sum = 0;
+	for (unsigned i = 0; i < board->lane_count; i++)
+		sum += atomic_load_explicit(&board->lanes[i].active[row], memory_order_relaxed);
+	return sum;
+}
+
+uint64_t board_target_served(const struct board *board, int row)
+{
+	ASSERT(row >= 0 && row < (int)BOARD_TARGETS_MOST);
+	uint64_t sum = 0;
+	for (unsigned i = 0; i < board->lane_count; i++)
+		sum += atomic_load_explicit(&board->lanes[i].served[row], memory_order_relaxed);
+	return sum;
+}
