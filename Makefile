@@ -1,15 +1,29 @@
-# noah. `make help` lists the targets; docs/architecture.md says how the house is laid out.
+# SPDX-License-Identifier: BSD-2-Clause
 #
-#   make                 build/noah
-#   make SAN=address     build/san-address/noah   (address + undefined behaviour; also: thread)
-#   make CC=clang        any compiler; use another BUILD= folder to keep both
-#   make test TESTS=tests/http   only these
+# noah. `make help` lists the targets; docs/architecture.md says how the house is laid out.
 SHELL := /bin/bash
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 SAN ?=
 BUILD ?= build$(if $(SAN),/san-$(SAN))
 PREFIX ?= /usr/local
+DESTDIR ?=
 PYTHON ?= /usr/bin/python3
+TESTS ?=
+FUZZ_SECONDS ?= 60
+SOAK_SECONDS ?= 600
+
+# V=1 shows the commands.
+Q := $(if $(V),,@)
+
+# All cores, unless the command line says -j itself (make 4.3 does not show it in MAKEFLAGS while reading this file).
+ifeq ($(MAKELEVEL),0)
+ifeq ($(filter -j% --jobs%,$(shell tr '\0' ' ' </proc/$$PPID/cmdline)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+endif
+MAKEFLAGS += --no-print-directory
 
 PACKAGES := yaml-0.1 jansson libcrypto
 VERSION := $(shell cat VERSION)
@@ -21,42 +35,140 @@ ifeq ($(SAN),address)
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -U_FORTIFY_SOURCE
 else ifeq ($(SAN),thread)
 SANITIZE := -fsanitize=thread -U_FORTIFY_SOURCE
+else ifeq ($(SAN),fuzzer)
+SANITIZE := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -U_FORTIFY_SOURCE
 else ifneq ($(SAN),)
 $(error SAN is empty, address or thread)
 endif
 OPTIMIZE ?= $(if $(SAN),-O1,-O2)
+PACKAGE_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+LIBRARIES := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 CPPFLAGS_ALL = -Isrc -D_GNU_SOURCE -DNOAH_VERSION='"$(VERSION)"' $(CPPFLAGS)
-CFLAGS_ALL = -std=gnu17 -g $(OPTIMIZE) $(WARNINGS) $(HARDENING) $(SANITIZE) -pthread $(CFLAGS) $(shell pkg-config --cflags $(PACKAGES))
+CFLAGS_ALL = -std=gnu17 -g $(OPTIMIZE) $(WARNINGS) $(HARDENING) $(SANITIZE) -pthread $(CFLAGS) $(PACKAGE_CFLAGS)
 LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now -pthread $(SANITIZE) $(LDFLAGS)
-LIBRARIES = $(shell pkg-config --libs $(PACKAGES))
+COMPILE = $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP
 
 SOURCES := $(filter-out src/command/main.c,$(wildcard src/*/*.c))
 OBJECTS := $(SOURCES:src/%.c=$(BUILD)/object/%.o)
-UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
-UNIT_TESTS := $(UNIT_SOURCES:tests/unit/%.c=$(BUILD)/unit/%)
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+REPLAYS := $(patsubst tests/fuzz/%.c,$(BUILD)/replay/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 all: $(BUILD)/noah
 
+# ---- what is built --------------------------------------------------------------------------------------------------
+
 $(BUILD)/noah: $(BUILD)/object/command/main.o $(BUILD)/libnoah.a
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBRARIES)
+	@$(if $(V),,echo "link    $@")
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBRARIES)
 
 $(BUILD)/libnoah.a: $(OBJECTS)
-	@rm -f $@
-	ar rcs $@ $^
+	$(Q)rm -f $@; ar rcs $@ $^
 
-$(BUILD)/object/%.o: src/%.c Makefile VERSION
-	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+$(BUILD)/object/%.o: src/%.c Makefile VERSION | packages
+	@mkdir -p $(@D); $(if $(V),,echo "compile $@")
+	$(Q)$(COMPILE) -c -o $@ $<
 
 # One program for each tests/unit/test_NAME.c, linked with the library and cmocka.
 $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libnoah.a
-	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP $(LDFLAGS_ALL) -o $@ $< $(BUILD)/libnoah.a $(LIBRARIES) -lcmocka
+	@mkdir -p $(@D); $(if $(V),,echo "compile $@")
+	$(Q)$(COMPILE) $(LDFLAGS_ALL) -o $@ $< $(BUILD)/libnoah.a $(LIBRARIES) -lcmocka
+
+# One fuzzer for each tests/fuzz/fuzz_NAME.c: with libFuzzer (SAN=fuzzer CC=clang), and with any compiler as a program that
+# replays a corpus.
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(BUILD)/libnoah.a
+	@mkdir -p $(@D); $(if $(V),,echo "compile $@")
+	$(Q)$(COMPILE) $(LDFLAGS_ALL) -Wno-missing-prototypes -fsanitize=fuzzer -o $@ $< $(BUILD)/libnoah.a $(LIBRARIES)
+
+$(BUILD)/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $(BUILD)/libnoah.a
+	@mkdir -p $(@D); $(if $(V),,echo "compile $@")
+	$(Q)$(COMPILE) $(LDFLAGS_ALL) -Wno-missing-prototypes -o $@ $< tests/fuzz/replay.c $(BUILD)/libnoah.a $(LIBRARIES)
+
+# The programs that the bench needs: a cheap backend, an idle-connection holder, and the floor (a relay which parses nothing).
+$(BUILD)/bench/%: bench/%.c $(BUILD)/libnoah.a
+	@mkdir -p $(@D); $(if $(V),,echo "compile $@")
+	$(Q)$(COMPILE) $(LDFLAGS_ALL) -o $@ $< $(BUILD)/libnoah.a $(LIBRARIES)
 
 unit: $(UNIT_TESTS)
+fuzzers: $(FUZZERS)
+replays: $(REPLAYS)
+bench-programs: $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
+
+# Says what to do when the compiler or a library is missing; needs no package name here.
+packages:
+	@{ command -v $(CC) && command -v ar && pkg-config --exists $(PACKAGES); } >/dev/null 2>&1 || \
+		{ echo "What noah is built with is not all installed. Please run: tools/setup build" >&2; exit 1; }
+
+# ---- what a person or the machine that checks every change calls ---------------------------------------------------
+
+test:
+	tools/setup test
+	$(PYTHON) tests/run $(if $(SAN),--san $(SAN)) $(TESTS)
+
+demo:
+	tools/setup demo
+	$(MAKE) all
+	$(PYTHON) lab/demo
+
+demo-check:
+	tools/setup demo
+	$(MAKE) all
+	$(PYTHON) lab/demo --check
+
+bench:
+	tools/setup bench peers
+	$(MAKE) all bench-programs
+	$(PYTHON) bench/run $(BENCH)
+
+lint:
+	$(PYTHON) tools/lint
+
+fuzz:
+	tools/setup test
+	$(PYTHON) tests/run --fuzz-seconds $(FUZZ_SECONDS) fuzz
+
+soak:
+	tools/setup bench
+	$(PYTHON) tests/run --soak-seconds $(SOAK_SECONDS) soak
+
+install: all
+	install -D -m 755 $(BUILD)/noah $(DESTDIR)$(PREFIX)/sbin/noah
+	install -D -m 644 docs/noah.8 $(DESTDIR)$(PREFIX)/share/man/man8/noah.8
+	install -D -m 644 examples/noah.yaml $(DESTDIR)$(PREFIX)/share/doc/noah/noah.yaml
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|@PREFIX@|$(PREFIX)|g' dist/noah.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/noah.service
+	chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/noah.service
+	@echo
+	@echo "noah is installed. What is left to do as root, once:"
+	@echo "  useradd --system --home-dir /nonexistent --shell /usr/sbin/nologin noah"
+	@echo "  install -d -m 755 /etc/noah    # and write /etc/noah/noah.yaml; $(PREFIX)/share/doc/noah/noah.yaml is a start"
+	@echo "  noah check                     # says what is wrong with it, if anything"
+	@echo "  systemctl enable --now noah"
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/sbin/noah $(DESTDIR)$(PREFIX)/share/man/man8/noah.8 \
+		$(DESTDIR)$(PREFIX)/share/doc/noah/noah.yaml $(DESTDIR)$(PREFIX)/lib/systemd/system/noah.service
+	-rmdir $(DESTDIR)$(PREFIX)/share/doc/noah 2>/dev/null
 
 clean:
 	rm -rf build
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all unit clean
+help:
+	@echo "make                   build/noah"
+	@echo "make test              install what the tests need, build, run every test"
+	@echo "make test TESTS='...'  only these: a folder, a file, file.py::test, or lint, fuzz, arm64, bench, soak"
+	@echo "make demo              a small site made of five servers, on this machine; Ctrl-C removes it"
+	@echo "make demo-check        the same without a person: breaks things, exits 0 when noah kept its word"
+	@echo "make bench             noah beside HAProxy and nginx; BENCH='--only http --rounds 3' (bench/run --help)"
+	@echo "make lint              includes, style, cppcheck, clang-tidy"
+	@echo "make fuzz              every fuzzer for FUZZ_SECONDS (60)"
+	@echo "make soak              mixed load with reloads and crashes for SOAK_SECONDS (600); nothing may grow"
+	@echo "make unit              build the unit tests (build/unit/)"
+	@echo "make install           DESTDIR=... PREFIX=/usr/local;  make uninstall"
+	@echo "make clean             remove build/, also what the bench fetched"
+	@echo
+	@echo "SAN=address or SAN=thread builds with that sanitizer in build/san-...; CC=clang BUILD=build/clang another compiler"
+
+-include $(wildcard $(addprefix $(BUILD)/,object/*/*.d unit/*.d fuzz/*.d replay/*.d bench/*.d))
+.PHONY: all unit fuzzers replays bench-programs packages test demo demo-check bench lint fuzz soak install uninstall clean help
+.SECONDARY:
