@@ -131,9 +131,9 @@ static inline struct list *list_take_first(struct list *list)
 }
 
 /* The body may not remove `item`; use LIST_EACH_SAFE for that. */
-#define LIST_EACH(item, list) for (struct list *item = (list)->next; item != (list); item = item->next)
-#define LIST_EACH_SAFE(item, list)                                                                                     \
-	for (struct list *item = (list)->next, *item##_next = item->next; item != (list);                                  \
+#define LIST_EACH(item, head) for (struct list *item = (head)->next; item != (head); item = item->next)
+#define LIST_EACH_SAFE(item, head)                                                                                     \
+	for (struct list *item = (head)->next, *item##_next = item->next; item != (head);                                  \
 	     item = item##_next, item##_next = item->next)
 
 /* ---- arenas (arena.c) -----------------------------------------------------------------------------------------

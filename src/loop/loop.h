@@ -77,7 +77,9 @@ const char *task_name(const struct task *task);
 #define TASK_ARENA_MOST (1u << 20)
 struct arena *task_arena(void);
 
-/* The undo list: undo(argument) runs when the task ends or rewinds past this point, the newest first. It may not wait. */
+/* The undo list: undo(argument) runs when the task ends or rewinds past this point, the newest first. It may not wait. More
+ * than TASK_UNDO_MOST entries at once are a programming fault (asserted). */
+#define TASK_UNDO_MOST 32u
 void task_undo(void (*undo)(void *argument), void *argument);
 /* Takes the newest entry with this function and argument off the list without running it (ownership went elsewhere). Asserts
  * that it is there. */
@@ -86,7 +88,7 @@ void task_undo_forget(void (*undo)(void *argument), void *argument);
 /* A point to which arena and undo list can go back: taken once before the keep-alive loop, rewound after each request. */
 struct task_mark {
 	struct arena_mark arena;
-	void *undo;
+	unsigned undo_count;
 };
 struct task_mark task_mark(void);
 void task_rewind(struct task_mark mark);
@@ -107,6 +109,18 @@ unsigned loop_task_count(const struct loop *loop);
 /* Runs run(argument) on `loop` soon, not in a task (it may not wait, but may start tasks). From any thread. In order for each
  * sender. The message is allocated; false when memory is out. */
 bool loop_post(struct loop *loop, void (*run)(void *argument), void *argument) MUST_CHECK;
+
+/* The same without an allocation: the caller's record, untouched by him until it has run. */
+struct loop_message {
+	struct list link;
+	void (*run)(void *argument);
+	void *argument;
+	bool allocated; /* private: loop_post's own */
+};
+void loop_post_message(struct loop *loop, struct loop_message *message);
+
+/* Runs when the loop is freed, on the thread that frees it: for what a folder keeps for each loop. At most 4 of them. */
+void loop_on_free(struct loop *loop, void (*run)(void *argument), void *argument);
 
 /* Runs before every sleep of the loop, when all that was ready has run: for flushing what was gathered. At most 4 of them. */
 void loop_on_idle(struct loop *loop, void (*run)(void *argument), void *argument);
@@ -134,7 +148,7 @@ struct watched {
 	int descriptor; /* -1: none */
 	bool readable, writable;
 	bool hangup; /* the other side has closed its half or the whole (EPOLLRDHUP, EPOLLHUP, EPOLLERR) */
-	bool busy_parked; /* private: parked, or in line for a stack */
+	uint8_t parking;  /* private: enum parking of watched.c */
 	struct wait_queue readers, writers;
 	struct loop *loop;
 	/* while parked */
@@ -148,6 +162,9 @@ struct watched {
 
 /* Registers with the running loop. 0 or -errno (ENOSPC, ENOMEM: epoll's limits). The record must stay where it is. */
 int watched_add(struct watched *watched, int descriptor) MUST_CHECK;
+/* The same for a listening socket that several loops (and the supervisor) share: one of them is woken for each arrival
+ * (EPOLLEXCLUSIVE, Linux 4.5). End it with watched_release, since others keep the socket open. */
+int watched_add_shared(struct watched *watched, int descriptor) MUST_CHECK;
 /* Unregisters and closes; wakes no one (no task may be waiting). Harmless when descriptor is -1. */
 void watched_close(struct watched *watched);
 /* Unregisters without closing and returns the descriptor, to hand it to another loop. */
@@ -173,10 +190,12 @@ void loop_unpark(struct watched *watched);
 struct offload {
 	void (*work)(struct offload *offload);    /* on a pool thread: touches nothing but its own record */
 	void (*release)(struct offload *offload); /* frees it; on the loop's thread */
+	/* private */
 	struct list link;
 	struct loop *loop;
 	struct wait_queue done_queue;
-	int state; /* private */
+	struct loop_message finished;
+	uint8_t state;
 };
 /* Waits for the work. WAIT_READY: it has run; the caller reads its result and calls release. Otherwise the work is abandoned: release
  * is called on this loop once no pool thread uses it; the caller must not touch it again. WAIT_TIMEOUT at once when the queue is full. */

@@ -103,8 +103,8 @@ enum net_result stream_write_now(struct stream *stream, const void *bytes, size_
 int net_listen(const struct address *at, int backlog) MUST_CHECK;
 
 struct net_listener;
-/* Accepts on `descriptor` in the running loop; for each connection calls accepted(argument, descriptor, from) outside a task; the callee
- * owns the descriptor. Out of descriptors: accepting pauses 100 ms and says so in the log. NULL when memory or epoll is out. */
+/* Accepts on `descriptor` in the running loop; for each connection calls accepted(argument, descriptor, from) in the listener's task; the callee
+ * owns the descriptor and may not wait. Out of descriptors: accepting pauses 100 ms and says so in the log. NULL when memory or epoll is out. */
 struct net_listener *net_listener_new(int descriptor,
                                       void (*accepted)(void *argument, int descriptor, const struct address *from),
                                       void *argument) MUST_CHECK;
