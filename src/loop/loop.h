@@ -195,7 +195,8 @@ struct offload {
 	struct loop *loop;
 	struct wait_queue done_queue;
 	struct loop_message finished;
-	uint8_t state;
+	uint8_t state; /* under the pool's lock */
+	bool done;     /* the loop's own */
 };
 /* Waits for the work. WAIT_READY: it has run; the caller reads its result and calls release. Otherwise the work is abandoned: release
  * is called on this loop once no pool thread uses it; the caller must not touch it again. WAIT_TIMEOUT at once when the queue is full. */

@@ -3,14 +3,14 @@
  * Work that blocks (hashing a password, reading a cold file) on a few threads, while a task waits for it. The threads start with
  * the first piece of work and live as long as the process.
  *
- * QUEUED ──thread──> RUNNING ──thread──> finished message ──loop──> DONE (the task takes it) or released (it was abandoned)
+ * QUEUED ──thread──> RUNNING ──thread──> finished message ──loop──> done (the task takes it) or released (it was abandoned)
  * A task that gives up while QUEUED takes the work back; while RUNNING it marks it ABANDONED and goes away.
  */
 #include "loop/loop_private.h"
 
 #include <signal.h>
 
-enum offload_state { OFFLOAD_QUEUED, OFFLOAD_RUNNING, OFFLOAD_DONE, OFFLOAD_ABANDONED };
+enum offload_state { OFFLOAD_QUEUED, OFFLOAD_RUNNING, OFFLOAD_ABANDONED };
 
 static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t pool_work = PTHREAD_COND_INITIALIZER;
@@ -27,7 +27,7 @@ static void finished(void *argument)
 		offload->release(offload);
 		return;
 	}
-	offload->state = OFFLOAD_DONE;
+	offload->done = true;
 	wait_queue_wake_all(&offload->done_queue);
 }
 
@@ -112,6 +112,7 @@ enum wait_result offload_run(struct offload *offload, int64_t timeout_ms)
 
 	CHECK_MAGIC(loop, LOOP_MAGIC);
 	offload->loop = loop;
+	offload->done = false;
 	wait_queue_init(&offload->done_queue);
 	offload->finished = (struct loop_message){ .run = finished, .argument = offload };
 	if (task_is_cancelled()) {
@@ -124,7 +125,7 @@ enum wait_result offload_run(struct offload *offload, int64_t timeout_ms)
 	}
 	loop->offloads++;
 	enum wait_result result = task_wait(&offload->done_queue, timeout_ms);
-	if (offload->state == OFFLOAD_DONE)
+	if (offload->done)
 		return WAIT_READY; /* also when it was ready in the same turn as the timeout */
 	abandon(offload);
 	return result;

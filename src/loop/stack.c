@@ -133,20 +133,27 @@ static void on_fault(int number, siginfo_t *info, void *context)
 	signal(number, SIG_DFL);
 }
 
+/* For the process; every loop asks, the first one installs it. */
 static void install_handler(void)
 {
-	struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK }, present;
 
 	sigemptyset(&action.sa_mask);
-	ASSERT(sigaction(SIGSEGV, &action, &previous_action) == 0);
+	pthread_mutex_lock(&lock);
+	ASSERT(sigaction(SIGSEGV, NULL, &present) == 0);
+	if ((present.sa_flags & SA_SIGINFO) == 0 || present.sa_sigaction != on_fault) {
+		previous_action = present;
+		ASSERT(sigaction(SIGSEGV, &action, NULL) == 0);
+	}
+	pthread_mutex_unlock(&lock);
 }
 
 void stack_catch_overflows(struct loop *loop)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	stack_t stack = { .ss_size = SIGNAL_STACK_BYTES };
 
-	pthread_once(&once, install_handler);
+	install_handler();
 	loop->signal_stack = mmap(NULL, SIGNAL_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (loop->signal_stack == MAP_FAILED) {
 		loop->signal_stack = NULL; /* an overflow then ends the process without a message */
