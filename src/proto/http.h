@@ -175,7 +175,7 @@ enum http_field_name {
 	    HTTP_FIELD_NAMES
 };
 struct span http_field_text(enum http_field_name name);
-/* Without regard to case; HTTP_FIELD_OTHER when not in the table. */
+/* Without regard to case; HTTP_FIELD_OTHER when not in the table. `name` must be a token. */
 enum http_field_name http_field_find(struct span name);
 
 /* A set of known fields, for example HTTP_SET(HTTP_FIELD_VIA) | HTTP_SET(HTTP_FIELD_X_FORWARDED_FOR). */
@@ -195,17 +195,15 @@ struct http_field {
 	               * CGI program reads X_Real_IP and X-Real-IP as the same variable) */
 };
 
-#define HTTP_NO_FIELD 0xffu
-
 struct http_head {
 	const char *start;
 	uint16_t size; /* the final empty line included */
 	uint16_t field_count;
-	uint16_t fields_at; /* where the first field line starts; the last ends at size - 2 */
-	uint8_t minor;      /* HTTP/1.minor: 0 or 1 */
-	uint64_t present;   /* HTTP_SET of the known fields that occur */
-	uint8_t
-	    first[HTTP_FIELD_NAMES]; /* index of the first field with this name, HTTP_NO_FIELD if none; not for HTTP_FIELD_OTHER */
+	uint16_t fields_at;              /* where the first field line starts; the last ends at size - 2 */
+	uint8_t minor;                   /* HTTP/1.minor: 0 or 1 */
+	uint64_t present;                /* HTTP_SET of the known fields that occur */
+	uint64_t repeated;               /* of those that occur more than once */
+	uint8_t first[HTTP_FIELD_NAMES]; /* index of the first field with this name; only set for those in `present` */
 	struct http_field fields[HTTP_FIELDS_MOST];
 };
 
@@ -216,7 +214,7 @@ static inline struct span http_text(const struct http_head *head, struct http_pi
 /* The first field of that name, NULL when there is none. Later ones stand behind it in head->fields. */
 static inline const struct http_field *http_first(const struct http_head *head, enum http_field_name name)
 {
-	return head->first[name] == HTTP_NO_FIELD ? NULL : &head->fields[head->first[name]];
+	return (head->present & HTTP_SET(name)) == 0 ? NULL : &head->fields[head->first[name]];
 }
 /* Its value; { NULL, 0 } when there is none. */
 static inline struct span http_value(const struct http_head *head, enum http_field_name name)
@@ -330,6 +328,7 @@ struct http_path {
 	size_t size;        /* bytes written */
 	bool changed;       /* differs from the path as it came */
 	bool encoded_slash; /* has %2F or %5C, which were left encoded: servers disagree on what it means */
+	bool empty_segment; /* has "//", which servers may or may not read as "/" */
 	bool above_root;    /* ".." tried to leave the root; it was stopped there */
 };
 
