@@ -167,7 +167,8 @@ int watched_add(struct watched *watched, int descriptor) MUST_CHECK;
 int watched_add_shared(struct watched *watched, int descriptor) MUST_CHECK;
 /* Unregisters and closes; wakes no one (no task may be waiting). Harmless when descriptor is -1. */
 void watched_close(struct watched *watched);
-/* Unregisters without closing and returns the descriptor, to hand it to another loop. */
+/* Unregisters without closing and returns the descriptor, to hand it to another loop. Who waits for it is woken and finds
+ * `descriptor` to be -1. */
 int watched_release(struct watched *watched) MUST_CHECK;
 /* Return at once when the flag is set. */
 enum wait_result watched_wait_readable(struct watched *watched, int64_t timeout_ms) MUST_CHECK;

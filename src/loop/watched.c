@@ -68,6 +68,8 @@ int watched_release(struct watched *watched)
 
 	ASSERT(descriptor >= 0);
 	ASSERT(epoll_ctl(watched->loop->epoll_descriptor, EPOLL_CTL_DEL, descriptor, NULL) == 0);
+	wait_queue_wake_all(&watched->readers);
+	wait_queue_wake_all(&watched->writers);
 	forget(watched);
 	return descriptor;
 }

@@ -136,9 +136,10 @@ static void accept_task(void *argument)
 		}
 	}
 	listener->task = NULL;
-	(void)!watched_release(&listener->watched); /* others go on with it */
 	if (listener->freed)
 		free(listener);
+	else
+		(void)!watched_release(&listener->watched); /* the loop ends; others go on with the socket */
 }
 
 struct net_listener *net_listener_new(int descriptor,
@@ -173,6 +174,7 @@ void net_listener_free(struct net_listener *listener)
 		free(listener);
 		return;
 	}
-	listener->freed = true; /* its task frees it */
+	(void)!watched_release(&listener->watched); /* now: the caller may close the socket next */
+	listener->freed = true;                     /* its task frees it */
 	task_cancel(listener->task);
 }
