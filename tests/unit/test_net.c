@@ -69,8 +69,8 @@ static void server_open(struct server *server, const char *at)
 static void server_close(struct server *server)
 {
 	net_listener_free(server->listener);
+	close(server->descriptor); /* at once: the listener has let go */
 	assert_int_equal(task_yield(), WAIT_READY);
-	close(server->descriptor);
 }
 
 static void connect_pair(struct server *server, struct stream *client, struct stream *accepted)
