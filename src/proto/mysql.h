@@ -505,7 +505,8 @@ bool mysql_column_parse(struct span payload, uint64_t capabilities, struct mysql
 
 /* ---- following an answer (mysql_response.c) -------------------------------------------------------------------
  * Feed it what the server sends after one command, in pieces of any size. It steps over rows without looking at them
- * and keeps only a packet that ends something and arrived in pieces (in `capture`). One is a few dozen bytes. */
+ * and keeps only a packet that ends something and arrived in pieces (in `capture`). A login is followed like a
+ * COM_CHANGE_USER. */
 
 /* What a command is answered with. */
 enum mysql_answer {
