@@ -175,7 +175,7 @@ enum http_field_name {
 	    HTTP_FIELD_NAMES
 };
 struct span http_field_text(enum http_field_name name);
-/* Without regard to case; HTTP_FIELD_OTHER when not in the table. `name` must be a token. */
+/* Without regard to case; HTTP_FIELD_OTHER when not in the table. */
 enum http_field_name http_field_find(struct span name);
 
 /* A set of known fields, for example HTTP_SET(HTTP_FIELD_VIA) | HTTP_SET(HTTP_FIELD_X_FORWARDED_FOR). */

@@ -3,7 +3,7 @@
  * What requests and responses have in common: field lines, Connection, and how long the body is. Pure; called by http_request.c
  * and http_response.c, on whatever thread they run.
  */
-#include "proto/http_private.h"
+#include "proto/http_scan.h"
 
 _Static_assert(HTTP_HEAD_MOST + 2 <= UINT16_MAX, "places in a head fit struct http_piece");
 _Static_assert(HTTP_FIELDS_MOST <= UINT8_MAX, "a field's index fits http_head.first");
@@ -41,56 +41,32 @@ enum http_answer http_head_ran_out(size_t size_bytes, struct http_error *error)
 
 /* ---- field lines (RFC 9112 5) ---------------------------------------------------------------------------------- */
 
-/* The first byte from `at` on that cannot stand in a field value. Eight bytes at a time: borrowing in the subtraction only
- * disturbs bytes above the first one below SP, so the lowest marked byte is right, and what it marks wrongly (HTAB) is looked at
- * again. */
-static inline const char *skip_value(const char *at, const char *end)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	const uint64_t ones = UINT64_C(0x0101010101010101), tops = UINT64_C(0x8080808080808080);
-	while (end - at >= 8) {
-		uint64_t word;
-		memcpy(&word, at, sizeof(word));
-		uint64_t not_delete = word ^ (ones * 0x7f);
-		uint64_t marked = (((word - ones * 0x20) & ~word) | ((not_delete - ones) & ~not_delete)) & tops;
-		if (marked == 0) {
-			at += 8;
-			continue;
-		}
-		at += __builtin_ctzll(marked) / 8;
-		if (*at != '\t')
-			return at;
-		at++;
-	}
-#endif
-	while (at < end && http_byte_is(*at, BYTE_VALUE))
-		at++;
-	return at;
-}
-
 static inline bool is_blank(char byte)
 {
 	return byte == ' ' || byte == '\t';
+}
+
+/* What is wrong with the bytes of a name up to `stop`, which is the colon or where the bytes ran out. */
+static enum http_fault find_name_fault(const char *line, const char *stop, const char **at)
+{
+	for (*at = line; *at < stop; ++*at)
+		if (!http_byte_is(**at, BYTE_TOKEN)) {
+			if (**at == '\n')
+				return HTTP_FAULT_LINE_END;
+			return *at == line && is_blank(**at) ? HTTP_FAULT_FIELD_FOLDED : HTTP_FAULT_FIELD_NAME;
+		}
+	return HTTP_FAULT_NONE;
 }
 
 /* True for a name that is a known one but for '_' instead of '-'. */
 static bool is_look_alike(struct span name)
 {
 	char text[32];
-	if (name.size > sizeof(text))
+	if (name.size > sizeof(text) || memchr(name.start, '_', name.size) == NULL)
 		return false;
 	for (size_t at = 0; at < name.size; at++)
 		text[at] = name.start[at] == '_' ? '-' : name.start[at];
 	return http_field_find(span_of(text, name.size)) != HTTP_FIELD_OTHER;
-}
-
-static enum http_fault fault_of_name_end(const char *line, const char *at)
-{
-	if (*at == '\n')
-		return HTTP_FAULT_LINE_END;
-	if (at == line && is_blank(*at))
-		return HTTP_FAULT_FIELD_FOLDED;
-	return HTTP_FAULT_FIELD_NAME;
 }
 
 enum http_answer http_head_parse_fields(struct http_head *head, const char *end, size_t base, struct http_error *error)
@@ -113,19 +89,27 @@ enum http_answer http_head_parse_fields(struct http_head *head, const char *end,
 		if (count == HTTP_FIELDS_MOST)
 			return http_wrong(error, HTTP_FAULT_TOO_MANY_FIELDS, base + (size_t)(at - start));
 
-		unsigned classes = 0;
-		while (at < end && http_byte_is(*at, BYTE_TOKEN))
-			classes |= http_byte_class[(unsigned char)*at++];
-		if (at == end)
-			return HTTP_MORE;
-		if (*at != ':' || at == line)
-			return http_wrong(error, fault_of_name_end(line, at), base + (size_t)(at - start));
+		/* Known names are compared exactly, so only unknown ones are looked at byte by byte. */
+		at = http_scan_colon(at, end);
 		struct span name = span_of(line, (size_t)(at - line));
+		enum http_field_name known = at == end ? HTTP_FIELD_OTHER : http_field_find(name);
+		bool dropped = (http_hop_fields & HTTP_SET(known)) != 0;
+		if (known == HTTP_FIELD_OTHER) {
+			const char *bad;
+			enum http_fault fault = find_name_fault(line, at, &bad);
+			if (fault != HTTP_FAULT_NONE)
+				return http_wrong(error, fault, base + (size_t)(bad - start));
+			if (at == end)
+				return HTTP_MORE;
+			if (name.size == 0)
+				return http_wrong(error, HTTP_FAULT_FIELD_NAME, base + (size_t)(at - start));
+			dropped = is_look_alike(name);
+		}
 
 		for (at++; at < end && is_blank(*at);)
 			at++;
 		const char *value = at;
-		at = skip_value(at, end);
+		at = http_scan_value(at, end);
 		if (at == end || (*at == '\r' && end - at < 2))
 			return HTTP_MORE;
 		if (*at != '\r' || at[1] != '\n')
@@ -136,7 +120,6 @@ enum http_answer http_head_parse_fields(struct http_head *head, const char *end,
 			value_end--;
 		at += 2;
 
-		enum http_field_name known = http_field_find(name);
 		uint64_t bit = HTTP_SET(known);
 		repeated |= present & bit;
 		if ((present & bit) == 0)
@@ -146,7 +129,7 @@ enum http_answer http_head_parse_fields(struct http_head *head, const char *end,
 		field->name = (struct http_piece){(uint16_t)(line - start), (uint16_t)name.size};
 		field->value = (struct http_piece){(uint16_t)(value - start), (uint16_t)(value_end - value)};
 		field->known = (uint8_t)known;
-		field->dropped = (http_hop_fields & bit) != 0 || (UNLIKELY((classes & BYTE_UNDERSCORE) != 0) && is_look_alike(name));
+		field->dropped = dropped;
 	}
 	head->present = present;
 	head->repeated = repeated;

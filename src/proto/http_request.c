@@ -5,7 +5,7 @@
  */
 #include <arpa/inet.h>
 
-#include "proto/http_private.h"
+#include "proto/http_scan.h"
 
 static enum http_answer parse_line(struct http_request *request, const char *end, size_t base, struct http_error *error);
 static enum http_answer parse_target(struct http_request *request, size_t base, struct http_error *error);
@@ -101,13 +101,11 @@ static enum http_answer parse_line(struct http_request *request, const char *end
 	request->method = (uint8_t)find_method(span_of(start, (size_t)(at - start)));
 
 	const char *target = ++at, *query = NULL;
-	while (at < end && http_byte_is(*at, BYTE_PATH))
-		at++;
+	at = http_scan_path(at, end);
 	const char *path_end = at;
 	if (at < end && *at == '?') {
-		query = ++at;
-		while (at < end && http_byte_is(*at, BYTE_QUERY))
-			at++;
+		query = at + 1;
+		at = http_scan_query(query, end);
 	}
 	if (at - target > (ptrdiff_t)HTTP_TARGET_MOST)
 		return http_wrong(error, HTTP_FAULT_TARGET_TOO_LONG, base + (size_t)(target - start) + HTTP_TARGET_MOST);
