@@ -84,10 +84,10 @@ $(BUILD)/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $(BUILD)/libnoah.a
 	@mkdir -p $(@D); $(if $(V),,echo "compile $@")
 	$(Q)$(COMPILE) $(LDFLAGS_ALL) -Wno-missing-prototypes -o $@ $< tests/fuzz/replay.c $(BUILD)/libnoah.a $(LIBRARIES)
 
-# The programs that the bench needs: a cheap backend, an idle-connection holder, and the floor (a relay which parses nothing).
-$(BUILD)/bench/%: bench/%.c $(BUILD)/libnoah.a
+# What the bench needs: a cheap backend, the floor (a relay on noah's loop which parses nothing), and the parser alone.
+$(BUILD)/bench/%: bench/%.c $(filter $(addprefix $(BUILD)/object/,base/% loop/% net/% proto/http%),$(OBJECTS))
 	@mkdir -p $(@D); $(if $(V),,echo "compile $@")
-	$(Q)$(COMPILE) $(LDFLAGS_ALL) -o $@ $< $(BUILD)/libnoah.a $(LIBRARIES)
+	$(Q)$(COMPILE) $(LDFLAGS_ALL) -o $@ $^
 
 unit: $(UNIT_TESTS)
 fuzzers: $(FUZZERS)

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * backend: the cheapest HTTP server there can be, so that the proxy in front of it is what limits. One thread; answers every
+ * request head (a run of bytes that ends in an empty line) with the same 200 and keeps the connection open. It reads nothing of
+ * what the head says: only the bench's own GET requests may come here.
+ *
+ *   backend ADDRESS BODY-BYTES        prints the port that it listens on
+ */
+#include <arpa/inet.h>
+#include <err.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define EVENTS_MOST      256
+#define DESCRIPTORS_MOST 65536u
+#define BODY_MOST        1000000ul
+#define HEAD_ROOM        256u
+#define READ_ROOM        16384u
+
+/* How much of "\r\n\r\n" the bytes that came last on each connection were. */
+static unsigned char matched[DESCRIPTORS_MOST];
+static char *answer;
+static size_t answer_size;
+
+static void make_answer(size_t body_bytes)
+{
+	answer = malloc(HEAD_ROOM + body_bytes);
+	if (answer == NULL)
+		err(1, "memory");
+	int head =
+	    snprintf(answer, HEAD_ROOM,
+	             "HTTP/1.1 200 OK\r\nServer: backend\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n\r\n", body_bytes);
+	memset(answer + head, 'x', body_bytes);
+	answer_size = (size_t)head + body_bytes;
+}
+
+static int listen_at(const char *address)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET};
+	socklen_t size = sizeof(at);
+	const int on = 1;
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (inet_pton(AF_INET, address, &at.sin_addr) != 1)
+		errx(2, "%s is not an IPv4 address", address);
+	if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+	    bind(listener, (struct sockaddr *)&at, sizeof(at)) != 0 || listen(listener, 4096) != 0 ||
+	    getsockname(listener, (struct sockaddr *)&at, &size) != 0)
+		err(1, "%s", address);
+	printf("%u\n", ntohs(at.sin_port));
+	fflush(stdout);
+	return listener;
+}
+
+static void watch(int poller, int descriptor)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.fd = descriptor};
+	if (epoll_ctl(poller, EPOLL_CTL_ADD, descriptor, &event) != 0)
+		err(1, "epoll");
+}
+
+static void accept_all(int poller, int listener)
+{
+	const int on = 1;
+	int descriptor;
+	while ((descriptor = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+		if ((unsigned)descriptor >= DESCRIPTORS_MOST) {
+			close(descriptor);
+			continue;
+		}
+		matched[descriptor] = 0;
+		(void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		watch(poller, descriptor);
+	}
+}
+
+/* Counts the heads that end within these bytes. */
+static unsigned count_heads(unsigned char *state, const char *bytes, size_t size)
+{
+	static const char end[4] = "\r\n\r\n";
+	unsigned heads = 0;
+	for (size_t i = 0; i < size; i++) {
+		if (bytes[i] == end[*state]) {
+			if (++*state == sizeof(end)) {
+				*state = 0;
+				heads++;
+			}
+		} else {
+			*state = bytes[i] == '\r';
+		}
+	}
+	return heads;
+}
+
+static void serve(int descriptor)
+{
+	static char bytes[READ_ROOM];
+	ssize_t got = read(descriptor, bytes, sizeof(bytes));
+	if (got < 0 && errno == EAGAIN)
+		return;
+	if (got <= 0) {
+		close(descriptor);
+		return;
+	}
+	for (unsigned heads = count_heads(&matched[descriptor], bytes, (size_t)got); heads > 0; heads--) {
+		/* A client that does not read its answers is none of ours. */
+		if (send(descriptor, answer, answer_size, MSG_NOSIGNAL) != (ssize_t)answer_size) {
+			close(descriptor);
+			return;
+		}
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct rlimit limit = {DESCRIPTORS_MOST, DESCRIPTORS_MOST};
+	struct epoll_event events[EVENTS_MOST];
+
+	if (argc != 3 || strtoul(argv[2], NULL, 10) > BODY_MOST)
+		errx(2, "backend ADDRESS BODY-BYTES");
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+	make_answer(strtoul(argv[2], NULL, 10));
+	int listener = listen_at(argv[1]);
+	int poller = epoll_create1(EPOLL_CLOEXEC);
+	if (poller < 0)
+		err(1, "epoll");
+	watch(poller, listener);
+	for (;;) {
+		int count = epoll_wait(poller, events, EVENTS_MOST, -1);
+		for (int i = 0; i < count; i++) {
+			if (events[i].data.fd == listener)
+				accept_all(poller, listener);
+			else
+				serve(events[i].data.fd);
+		}
+	}
+}
