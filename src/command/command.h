@@ -31,6 +31,9 @@ int command_schema(int argc, char **argv);
 int command_run(int argc, char **argv);
 int command_reload(int argc, char **argv);
 int command_status(int argc, char **argv);
+int command_stop(int argc, char **argv);
+/* Says why nobody answered at the control socket and what to do; returns COMMAND_FAILED. `error` is an errno value. */
+int command_not_answered(const char *name, const char *control, int error);
 
 /* ---- options (options.c) -------------------------------------------------------------------------------------- */
 

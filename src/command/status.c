@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * `noah status`: asks the running noah and shows what it says: as JSON, as text for people, or as one line.
+ *
+ * The running supervisor makes the JSON (process/status.c); here it is only put into words.
+ */
+#include "command/command.h"
+#include "process/process.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *text_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+	return text != NULL ? text : "";
+}
+
+static long long number_of(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+static bool is_true(const json_t *object, const char *key)
+{
+	return json_is_true(json_object_get(object, key));
+}
+
+static const char *colour_of(const json_t *target)
+{
+	return command_colour(stdout, is_true(target, "usable")                        ? "green"
+	                              : strcmp(text_of(target, "health"), "down") == 0 ? "red"
+	                                                                               : "yellow");
+}
+
+static const char *health_of(const json_t *target)
+{
+	return is_true(target, "avoided") ? "avoided" : text_of(target, "health");
+}
+
+/* ---- for people ----------------------------------------------------------------------------------------------- */
+
+static void print_lag(const json_t *target)
+{
+	const json_t *lag = json_object_get(target, "lag_ms");
+	if (json_is_integer(lag) && strcmp(text_of(target, "role"), "replica") == 0)
+		printf(", %.1f s behind", (double)json_integer_value(lag) / 1000.0);
+}
+
+static void print_target(const json_t *target, const char *what)
+{
+	const char *off = command_colour(stdout, "off");
+	printf("  %-22s %s%-15s%s", text_of(target, "name"), colour_of(target), health_of(target), off);
+	if (json_object_get(target, "role") != NULL) {
+		printf(" %s", text_of(target, "role"));
+		print_lag(target);
+	}
+	printf("  %lld %s, %lld now", number_of(target, "served"), what, number_of(target, "active"));
+	if (text_of(target, "since")[0] != '\0')
+		printf("  since %s", text_of(target, "since"));
+	if (text_of(target, "reason")[0] != '\0')
+		printf(": %s", text_of(target, "reason"));
+	putchar('\n');
+}
+
+static void print_list(const json_t *list, const char *separator)
+{
+	size_t index;
+	const json_t *value;
+	json_array_foreach(list, index, value) printf("%s%s", index == 0 ? "" : separator, json_string_value(value));
+}
+
+static void print_people(const json_t *status)
+{
+	size_t index, inner;
+	const json_t *value, *target;
+	const char *bold = command_colour(stdout, "bold"), *off = command_colour(stdout, "off");
+	printf("%snoah %s%s  %s as %s, snapshot %lld, since %s%s\n", bold, text_of(status, "version"), off,
+	       text_of(status, "cluster"), text_of(status, "server"), number_of(status, "generation"), text_of(status, "started"),
+	       is_true(status, "stopping") ? ", stopping"
+	       : is_true(status, "ready")  ? ""
+	                                   : ", starting");
+	json_array_foreach(json_object_get(status, "sites"), index, value)
+	{
+		printf("\n%ssite %s%s  at ", bold, text_of(value, "name"), off);
+		print_list(json_object_get(value, "listen"), ", ");
+		putchar('\n');
+		json_array_foreach(json_object_get(value, "apps"), inner, target) print_target(target, "requests");
+	}
+	json_array_foreach(json_object_get(status, "databases"), index, value)
+	{
+		printf("\n%sdatabase %s%s  at ", bold, text_of(value, "name"), off);
+		print_list(json_object_get(value, "listen"), ", ");
+		printf("  %s\n", text_of(value, "reason"));
+		json_array_foreach(json_object_get(value, "servers"), inner, target) print_target(target, "statements");
+	}
+	const json_t *counters = json_object_get(status, "counters");
+	printf("\nHTTP: %lld requests, %lld answers 5xx, %lld failed, %lld retries, %lld connections open\n",
+	       number_of(counters, "requests"), number_of(counters, "answers_5xx"), number_of(counters, "requests_failed"),
+	       number_of(counters, "retries"), number_of(counters, "connections_open"));
+	printf("SQL:  %lld statements, %lld of %lld reads answered by replicas, %lld failed, %lld sessions open\n",
+	       number_of(counters, "statements"), number_of(counters, "reads_replica"), number_of(counters, "statements_read"),
+	       number_of(counters, "statements_failed"), number_of(counters, "sessions_open"));
+	json_array_foreach(json_object_get(status, "warnings"), index, value)
+	    printf("%swarning:%s %s\n", command_colour(stdout, "yellow"), off, json_string_value(value));
+}
+
+/* ---- one line ------------------------------------------------------------------------------------------------- */
+
+/* What a target served since the line before: its own total when there was none. */
+static long long served_since(const json_t *before, const json_t *target)
+{
+	size_t index;
+	const json_t *other;
+	json_array_foreach(json_object_get(before, "targets"), index, other)
+	{
+		if (strcmp(text_of(other, "key"), text_of(target, "key")) == 0)
+			return number_of(target, "served") - number_of(other, "served");
+	}
+	return number_of(target, "served");
+}
+
+static void print_line_part(const json_t *before, const json_t *group, const char *members)
+{
+	size_t index;
+	const json_t *target;
+	printf("%s:", text_of(group, "name"));
+	json_array_foreach(json_object_get(group, members), index, target)
+	{
+		const char *role = text_of(target, "role");
+		bool up = strcmp(text_of(target, "health"), "up") == 0;
+		printf(" %s %s%s%s %lld", text_of(target, "name"), colour_of(target), up && role[0] != '\0' ? role : health_of(target),
+		       command_colour(stdout, "off"), served_since(before, target));
+	}
+}
+
+static void print_line(const json_t *before, const json_t *status)
+{
+	size_t index;
+	const json_t *value;
+	const char *separator = "";
+	json_array_foreach(json_object_get(status, "sites"), index, value)
+	{
+		fputs(separator, stdout);
+		print_line_part(before, value, "apps");
+		separator = " | ";
+	}
+	json_array_foreach(json_object_get(status, "databases"), index, value)
+	{
+		fputs(separator, stdout);
+		print_line_part(before, value, "servers");
+		separator = " | ";
+	}
+	putchar('\n');
+	fflush(stdout);
+}
+
+/* ---- the command ---------------------------------------------------------------------------------------------- */
+
+/* COMMAND_OK with *text and *status, to be freed. */
+static int fetch(const char *control, char **text, json_t **status)
+{
+	bool done;
+	json_error_t error;
+	int result = process_ask(control, "status", &done, text);
+	if (result < 0)
+		return command_not_answered("status", control, -result);
+	*status = done ? json_loads(*text, 0, &error) : NULL;
+	if (*status != NULL)
+		return COMMAND_OK;
+	fprintf(stderr, "noah status: %s\n",
+	        done ? "the answer is not JSON; are command and running noah of the same version?" : *text);
+	free(*text);
+	return COMMAND_FAILED;
+}
+
+/* A line every `every` seconds, with what was served since the one before, until interrupted or noah ends. */
+static int print_lines(const char *control, unsigned every)
+{
+	json_t *before = NULL, *status;
+	char *text;
+	int code;
+	while ((code = fetch(control, &text, &status)) == COMMAND_OK) {
+		free(text);
+		print_line(before, status);
+		json_decref(before);
+		before = status;
+		sleep(every);
+	}
+	json_decref(before);
+	return code;
+}
+
+int command_status(int argc, char **argv)
+{
+	const char *control = PROCESS_DEFAULT_CONTROL, *every = NULL;
+	bool as_json = false, as_line = false;
+	const struct command_option options[] = {
+	    {"json", NULL, "everything, as JSON", &as_json, NULL},
+	    {"line", NULL, "one line: who is up, and how many requests and statements each has served", &as_line, NULL},
+	    {"every", "SECONDS", "such a line again and again, with what was served in between", NULL, &every},
+	    {"control", "PATH", "control socket of the noah to ask (default " PROCESS_DEFAULT_CONTROL ")", NULL, &control},
+	    {NULL, NULL, NULL, NULL, NULL},
+	};
+	const struct command_usage usage = {
+	    .name = "status",
+	    .arguments = "",
+	    .about =
+	        "Shows what the running noah on this server knows: sites and their servers, databases and who is primary, who is up\n"
+	        "and why not, where requests and statements go, and warnings.\n"
+	        "Exit code: 0, or 1 when noah does not answer.",
+	    .options = options,
+	};
+	int code = command_options(&usage, argc, argv);
+	if (code >= 0)
+		return code;
+	uint64_t seconds = 0;
+	if (every != NULL && (!span_to_number(span_of_text(every), 3600, &seconds) || seconds == 0)) {
+		fprintf(stderr, "noah status: --every %s: a number of seconds from 1 to 3600 is needed\n", every);
+		return COMMAND_USAGE;
+	}
+	if (seconds > 0)
+		return print_lines(control, (unsigned)seconds);
+	char *text;
+	json_t *status;
+	code = fetch(control, &text, &status);
+	if (code != COMMAND_OK)
+		return code;
+	if (as_json)
+		puts(text);
+	else if (as_line)
+		print_line(NULL, status);
+	else
+		print_people(status);
+	json_decref(status);
+	free(text);
+	return COMMAND_OK;
+}

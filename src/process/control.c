@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * control: the socket on which `noah status`, `noah reload` and `noah stop` talk to the running supervisor, and the asking side.
+ *
+ * A client sends one line (a word and a line feed), gets "ok" or "failed" on the first line and text until the end of the
+ * connection. At most CONTROL_CLIENTS_MOST at once; further ones wait in the socket's queue. Only root (and the group of the
+ * socket's file) may connect.
+ */
+#include "process/supervisor_private.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static bool fill_address(const char *path, struct sockaddr_un *out)
+{
+	*out = (struct sockaddr_un){.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof out->sun_path)
+		return false;
+	memcpy(out->sun_path, path, strlen(path));
+	return true;
+}
+
+/* A connected socket, or -errno. */
+static int connect_to(const char *path)
+{
+	struct sockaddr_un address;
+	if (!fill_address(path, &address))
+		return -ENAMETOOLONG;
+	int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (descriptor < 0)
+		return -errno;
+	if (connect(descriptor, (struct sockaddr *)&address, sizeof address) != 0) {
+		int error = errno;
+		close(descriptor);
+		return -error;
+	}
+	return descriptor;
+}
+
+/* ---- the supervisor's side ------------------------------------------------------------------------------------ */
+
+static bool make_directory_of(const char *path)
+{
+	char copy[sizeof(struct sockaddr_un)];
+	snprintf(copy, sizeof copy, "%s", path);
+	const char *directory = dirname(copy);
+	/* Others may pass: sockets for applications stand there too. Who may use which socket is told by the sockets' own modes. */
+	return mkdir(directory, 0755) == 0 || errno == EEXIST;
+}
+
+bool control_open(struct supervisor *supervisor)
+{
+	const char *path = supervisor->options->control;
+	struct sockaddr_un address;
+	for (unsigned i = 0; i < CONTROL_CLIENTS_MOST; i++)
+		supervisor->clients[i].descriptor = -1;
+	if (path[0] != '/' || !fill_address(path, &address)) {
+		log_write(LOG_ERROR, "the control socket's path must be absolute and shorter than %zu bytes: %s", sizeof address.sun_path,
+		          path);
+		return false;
+	}
+	int other = connect_to(path);
+	if (other >= 0) {
+		close(other);
+		log_write(LOG_ERROR, "another noah runs already and answers at %s: stop it with \"noah stop --control %s\"", path, path);
+		return false;
+	}
+	if (!make_directory_of(path)) {
+		log_write(LOG_ERROR, "cannot make the directory of the control socket %s: %m; choose another with --control", path);
+		return false;
+	}
+	supervisor->control = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	mode_t mask = umask(0117); /* from its first moment: rw-rw---- */
+	bool good = supervisor->control >= 0 && (unlink(path) == 0 || errno == ENOENT) &&
+	            bind(supervisor->control, (struct sockaddr *)&address, sizeof address) == 0 &&
+	            listen(supervisor->control, 16) == 0;
+	int error = errno;
+	umask(mask);
+	errno = error;
+	if (!good)
+		log_write(LOG_ERROR, "cannot open the control socket %s: %m; choose another with --control", path);
+	return good;
+}
+
+static void drop(struct control_client *client)
+{
+	close(client->descriptor);
+	free(client->answer);
+	*client = (struct control_client){.descriptor = -1};
+}
+
+void control_close(struct supervisor *supervisor)
+{
+	for (unsigned i = 0; i < CONTROL_CLIENTS_MOST; i++)
+		if (supervisor->clients[i].descriptor >= 0)
+			drop(&supervisor->clients[i]);
+	if (supervisor->control < 0)
+		return;
+	close(supervisor->control);
+	supervisor->control = -1;
+	unlink(supervisor->options->control);
+}
+
+void control_accept(struct supervisor *supervisor)
+{
+	for (unsigned i = 0; i < CONTROL_CLIENTS_MOST; i++) {
+		struct control_client *client = &supervisor->clients[i];
+		if (client->descriptor >= 0)
+			continue;
+		int descriptor = accept4(supervisor->control, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (descriptor < 0)
+			return;
+		*client = (struct control_client){.descriptor = descriptor};
+		client->deadline_us = clock_monotonic_us() + CONTROL_CLIENT_MS * 1000;
+	}
+}
+
+void control_answer(struct control_client *client, bool done, const char *text)
+{
+	ASSERT(client->answer == NULL);
+	client->waits_for_reload = false;
+	client->deadline_us = clock_monotonic_us() + CONTROL_CLIENT_MS * 1000;
+	if (asprintf(&client->answer, "%s\n%s", done ? "ok" : "failed", text) < 0) {
+		client->answer = NULL;
+		drop(client);
+		return;
+	}
+	client->answer_size = strlen(client->answer);
+}
+
+static void serve(struct supervisor *supervisor, struct control_client *client, struct span request)
+{
+	char *text = NULL;
+	if (span_equal(request, SPAN("status"))) {
+		text = status_make(supervisor);
+		control_answer(client, text != NULL, text != NULL ? text : "out of memory");
+	} else if (span_equal(request, SPAN("reload"))) {
+		if (supervisor_reload(supervisor, &text))
+			client->waits_for_reload = true; /* answered when the children work by it */
+		else
+			control_answer(client, false, text != NULL ? text : "out of memory");
+	} else if (span_equal(request, SPAN("stop"))) {
+		control_answer(client, true, supervisor->stopping ? "it is stopping already; what is still busy ends now\n" : "");
+		supervisor_stop(supervisor, "asked by \"noah stop\"");
+	} else {
+		control_answer(client, false, "this noah does not know that request; are command and server of the same version?\n");
+	}
+	free(text);
+}
+
+void control_handle(struct supervisor *supervisor, struct control_client *client)
+{
+	if (client->answer == NULL && !client->waits_for_reload) {
+		size_t room = sizeof client->request - client->request_size;
+		ssize_t size = recv(client->descriptor, client->request + client->request_size, room, 0);
+		if (size < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (size <= 0) {
+			drop(client);
+			return;
+		}
+		client->request_size += (size_t)size;
+		struct span rest = span_of(client->request, client->request_size);
+		struct span line = span_cut(&rest, '\n');
+		if (rest.start != NULL)
+			serve(supervisor, client, line);
+		else if (client->request_size == sizeof client->request)
+			control_answer(client, false, "the request is too long\n");
+	}
+	if (client->descriptor < 0 || client->answer == NULL)
+		return;
+	ssize_t sent = send(client->descriptor, client->answer + client->sent, client->answer_size - client->sent, MSG_NOSIGNAL);
+	if (sent < 0 && errno != EAGAIN && errno != EINTR)
+		drop(client);
+	else if (sent > 0 && (client->sent += (size_t)sent) == client->answer_size)
+		drop(client);
+}
+
+void control_expire(struct supervisor *supervisor)
+{
+	uint64_t now = clock_monotonic_us();
+	for (unsigned i = 0; i < CONTROL_CLIENTS_MOST; i++) {
+		struct control_client *client = &supervisor->clients[i];
+		if (client->descriptor >= 0 && !client->waits_for_reload && client->deadline_us <= now)
+			drop(client);
+	}
+}
+
+/* ---- the asking side ------------------------------------------------------------------------------------------ */
+
+#define ASK_TIMEOUT_S   60
+#define ASK_ANSWER_MOST (8u << 20)
+
+/* Everything until the end of the connection; zero-terminated. 0 or -errno. */
+static int read_answer(int descriptor, char **answer)
+{
+	size_t size = 0, room = 4096;
+	char *text = malloc(room);
+	for (;;) { /* at most ASK_ANSWER_MOST bytes */
+		if (text == NULL || size > ASK_ANSWER_MOST) {
+			free(text);
+			return -ENOMEM;
+		}
+		ssize_t got = recv(descriptor, text + size, room - size - 1, 0);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0) {
+			int error = errno;
+			free(text);
+			return -error;
+		}
+		if (got == 0)
+			break;
+		size += (size_t)got;
+		if (room - size < 2) {
+			room *= 2;
+			char *longer = realloc(text, room);
+			if (longer == NULL)
+				free(text);
+			text = longer;
+		}
+	}
+	text[size] = '\0';
+	*answer = text;
+	return 0;
+}
+
+int process_ask(const char *control, const char *request, bool *done, char **answer)
+{
+	*answer = NULL;
+	int descriptor = connect_to(control);
+	if (descriptor < 0)
+		return descriptor;
+	struct timeval timeout = {.tv_sec = ASK_TIMEOUT_S};
+	(void)setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+	char line[CONTROL_REQUEST_MOST];
+	int size = snprintf(line, sizeof line, "%s\n", request);
+	ASSERT(size > 0 && (size_t)size < sizeof line);
+	int result = send(descriptor, line, (size_t)size, MSG_NOSIGNAL) == size ? read_answer(descriptor, answer) : -errno;
+	close(descriptor);
+	if (result != 0)
+		return result;
+	*done = strncmp(*answer, "ok\n", 3) == 0;
+	char *text = strchr(*answer, '\n');
+	if (text == NULL) { /* it ended before it answered */
+		free(*answer);
+		*answer = NULL;
+		return -ECONNRESET;
+	}
+	memmove(*answer, text + 1, strlen(text + 1) + 1);
+	return 0;
+}

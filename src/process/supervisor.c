@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * supervisor: the first process. Reads the cluster file, opens the sockets, starts the others and starts them again, reloads,
+ * stops.
+ *
+ * It is root and therefore parses nothing that comes from the network; it never waits for anything but poll(2), and for a child
+ * that does not read its messages at most MESSAGE_SEND_MS. command/run.c calls process_supervise.
+ */
+#include "process/supervisor_private.h"
+
+#include "net/net.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#define STOP_MS 3000 /* what has not ended this long after it should have is killed */
+
+/* ---- the cluster file ----------------------------------------------------------------------------------------- */
+
+/* The messages as lines, to be freed; NULL: out of memory. */
+static char *messages_join(const struct cluster_messages *messages)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	if (out == NULL)
+		return NULL;
+	for (unsigned i = 0; i < messages->count; i++)
+		fprintf(out, "%s\n", messages->text[i]);
+	if (messages->left_out > 0)
+		fprintf(out, "and %u more\n", messages->left_out);
+	return fclose(out) == 0 ? text : NULL;
+}
+
+static void log_lines(enum log_level level, const char *prefix, const char *text)
+{
+	struct span rest = span_of_text(text);
+	while (rest.start != NULL) {
+		struct span line = span_cut(&rest, '\n');
+		if (line.size > 0)
+			log_write(level, "%s%.*s", prefix, (int)line.size, line.start);
+	}
+}
+
+/* The file as it is now, for the generation after the present one. NULL with *why (to be freed). */
+static struct cluster *load(struct supervisor *supervisor, char **why)
+{
+	struct cluster_messages *messages = calloc(1, sizeof *messages); /* 10 KB: too much for a stack */
+	struct cluster *cluster = NULL;
+	*why = NULL;
+	if (messages == NULL)
+		return NULL;
+	cluster = cluster_load(supervisor->options->file, CLUSTER_WHOLE, messages);
+	if (cluster != NULL && !cluster_find_self(cluster, supervisor->options->server, messages)) {
+		cluster_free(cluster);
+		cluster = NULL;
+	}
+	if (cluster == NULL)
+		*why = messages_join(messages);
+	else
+		cluster->generation = supervisor->cluster == NULL ? 1 : supervisor->cluster->generation + 1;
+	free(messages);
+	return cluster;
+}
+
+/* ---- the access log ------------------------------------------------------------------------------------------- */
+
+/* *descriptor is -1 when the file wants none. */
+static bool access_log_open(const struct cluster *cluster, int *descriptor, char *why, size_t why_size)
+{
+	*descriptor = -1;
+	if (cluster->log.access_file[0] == '\0')
+		return true;
+	*descriptor = open(cluster->log.access_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+	if (*descriptor < 0)
+		snprintf(why, why_size, "cannot open the access log %s: %s; make its directory, or change log.access",
+		         cluster->log.access_file, strerror(errno));
+	return *descriptor >= 0;
+}
+
+static void access_log_use(struct supervisor *supervisor, int descriptor)
+{
+	if (supervisor->access_log >= 0)
+		close(supervisor->access_log);
+	supervisor->access_log = descriptor;
+	struct message message = {.type = descriptor >= 0 ? MESSAGE_ACCESS_LOG : MESSAGE_ACCESS_LOG_NONE};
+	child_send(supervisor, PROCESS_TRAFFIC, &message, descriptor);
+}
+
+/* ---- putting a snapshot in force: at the start and at a reload ------------------------------------------------- */
+
+/* All that can fail, before anything has changed for anyone. */
+struct preparation {
+	struct cluster *cluster;
+	int snapshot;
+	int access_log;
+	uint32_t first_new_listener;
+};
+
+static bool prepare(struct supervisor *supervisor, struct preparation *preparation, char *why, size_t why_size)
+{
+	const struct cluster *cluster = preparation->cluster;
+	preparation->first_new_listener = supervisor->next_listener_id;
+	if (!access_log_open(cluster, &preparation->access_log, why, why_size))
+		return false;
+	if (!board_reserve(supervisor->board, cluster)) {
+		snprintf(why, why_size, "more than %u addresses to check or %u databases, those of the file before included",
+		         BOARD_TARGETS_MOST, BOARD_DATABASES_MOST);
+	} else if ((preparation->snapshot = cluster_seal(cluster)) < 0) {
+		snprintf(why, why_size, "cannot make a sealed memory file: %s", strerror(-preparation->snapshot));
+	} else if (!listeners_open(supervisor, cluster, why, why_size)) {
+		close(preparation->snapshot);
+	} else {
+		return true;
+	}
+	if (preparation->access_log >= 0)
+		close(preparation->access_log);
+	return false;
+}
+
+static void put_in_force(struct supervisor *supervisor, const struct preparation *preparation)
+{
+	if (supervisor->cluster != NULL) {
+		cluster_free(supervisor->cluster);
+		close(supervisor->snapshot);
+	}
+	supervisor->cluster = preparation->cluster;
+	supervisor->snapshot = preparation->snapshot;
+	atomic_store(&supervisor->board->generation, preparation->cluster->generation);
+	access_log_use(supervisor, preparation->access_log);
+	listeners_tell_new(supervisor, preparation->first_new_listener);
+	children_send_snapshot(supervisor);
+}
+
+/* ---- reload --------------------------------------------------------------------------------------------------- */
+
+/* Sets *words (to be freed) to the difference, a line each. */
+static unsigned difference(const struct cluster *before, const struct cluster *after, char **words)
+{
+	size_t size;
+	*words = NULL;
+	FILE *out = open_memstream(words, &size);
+	if (out == NULL)
+		return 0;
+	unsigned lines = cluster_print_difference(before, after, out);
+	if (lines == 0)
+		fputs("nothing that matters has changed in the file\n", out);
+	if (fclose(out) != 0)
+		*words = NULL;
+	return lines;
+}
+
+bool supervisor_reload(struct supervisor *supervisor, char **why)
+{
+	char reason[512] = "out of memory";
+	char *words = NULL;
+	*why = NULL;
+	if (supervisor->stopping || supervisor->reload_deadline_us != 0) {
+		*why = strdup(supervisor->stopping ? "noah is stopping\n" : "another reload is under way: try again in a moment\n");
+		return false;
+	}
+	notify_send("RELOADING=1");
+	struct preparation preparation = {.cluster = load(supervisor, why)};
+	if (preparation.cluster == NULL)
+		goto refused;
+	unsigned lines = difference(supervisor->cluster, preparation.cluster, &words);
+	if (words == NULL || !prepare(supervisor, &preparation, reason, sizeof reason)) {
+		cluster_free(preparation.cluster);
+		if (asprintf(why, "%s\n", reason) < 0)
+			*why = NULL;
+		goto refused;
+	}
+	put_in_force(supervisor, &preparation);
+	log_write(LOG_NOTICE, "reload: snapshot %ju, %u changes", (uintmax_t)supervisor->cluster->generation, lines);
+	if (lines > 0)
+		log_lines(LOG_NOTICE, "reload: ", words);
+	supervisor->reload_words = words;
+	supervisor->reload_deadline_us = clock_monotonic_us() + RELOAD_TAKEN_MS * 1000;
+	return true;
+
+refused:
+	free(words);
+	log_write(LOG_ERROR, "reload refused, nothing has changed:");
+	log_lines(LOG_ERROR, "reload: ", *why != NULL ? *why : reason);
+	notify_send("READY=1");
+	return false;
+}
+
+/* The children work by the new snapshot, or had long enough for it. */
+static void reload_finish(struct supervisor *supervisor)
+{
+	bool ready = children_are_ready(supervisor);
+	if (!ready && clock_monotonic_us() < supervisor->reload_deadline_us)
+		return;
+	supervisor->reload_deadline_us = 0;
+	listeners_close_unwanted(supervisor);
+	notify_send("READY=1");
+	if (!ready)
+		log_write(LOG_ERROR, "reload: not every process works by the new file after %d s", RELOAD_TAKEN_MS / 1000);
+	for (unsigned i = 0; i < CONTROL_CLIENTS_MOST; i++) {
+		struct control_client *client = &supervisor->clients[i];
+		if (client->descriptor < 0 || !client->waits_for_reload)
+			continue;
+		control_answer(client, ready,
+		               ready ? supervisor->reload_words : "not every process works by the new file yet: see the log\n");
+		control_handle(supervisor, client);
+	}
+	free(supervisor->reload_words);
+	supervisor->reload_words = NULL;
+}
+
+/* ---- the log file --------------------------------------------------------------------------------------------- */
+
+/* Makes the file standard error, of this process and (by message) of the children. */
+static bool log_file_open(struct supervisor *supervisor)
+{
+	if (supervisor->options->log_file == NULL)
+		return true;
+	int descriptor = open(supervisor->options->log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+	if (descriptor < 0 || dup2(descriptor, STDERR_FILENO) < 0) {
+		log_write(LOG_ERROR, "cannot open the log file %s: %m; make its directory, or leave --log out",
+		          supervisor->options->log_file);
+		if (descriptor >= 0)
+			close(descriptor);
+		return false;
+	}
+	for (unsigned row = 0; row < PROCESS_ROWS; row++)
+		child_send(supervisor, row, &(struct message){.type = MESSAGE_LOG}, descriptor);
+	close(descriptor);
+	return true;
+}
+
+static void reopen_logs(struct supervisor *supervisor)
+{
+	int access_log;
+	char why[512];
+	if (!log_file_open(supervisor))
+		log_write(LOG_WARNING, "the log goes on in the file that was open");
+	if (access_log_open(supervisor->cluster, &access_log, why, sizeof why))
+		access_log_use(supervisor, access_log);
+	else
+		log_write(LOG_WARNING, "the access log goes on in the file that was open: %s", why);
+	log_write(LOG_NOTICE, "logs opened again");
+}
+
+/* ---- stop ----------------------------------------------------------------------------------------------------- */
+
+static void signal_children(const struct supervisor *supervisor, int signal_number)
+{
+	for (unsigned row = 0; row < PROCESS_ROWS; row++)
+		if (supervisor->children[row].pid != 0)
+			kill(supervisor->children[row].pid, signal_number);
+}
+
+void supervisor_stop(struct supervisor *supervisor, const char *why)
+{
+	if (!supervisor->stopping) {
+		log_write(LOG_NOTICE, "stopping (%s): requests and statements under way have %d s to finish", why,
+		          PROCESS_DRAIN_MS / 1000);
+		notify_send("STOPPING=1");
+		listeners_close_all(supervisor);
+	} else {
+		log_write(LOG_NOTICE, "stopping now (%s)", why);
+	}
+	uint64_t wait_ms = supervisor->stopping ? STOP_MS : PROCESS_DRAIN_MS + STOP_MS;
+	supervisor->stop_deadline_us = clock_monotonic_us() + wait_ms * 1000;
+	supervisor->stopping = true;
+	child_send(supervisor, PROCESS_TRAFFIC, &(struct message){.type = MESSAGE_DRAIN}, -1);
+}
+
+/* True when all have ended. Watch sees to the targets' health until traffic has finished. */
+static bool stop_advance(struct supervisor *supervisor)
+{
+	struct child *watch = &supervisor->children[PROCESS_WATCH];
+	if (supervisor->children[PROCESS_TRAFFIC].pid == 0 && watch->channel >= 0) {
+		close(watch->channel); /* it ends when it sees this */
+		watch->channel = -1;
+		supervisor->stop_deadline_us = clock_monotonic_us() + STOP_MS * 1000;
+	}
+	if (clock_monotonic_us() >= supervisor->stop_deadline_us) {
+		log_write(LOG_WARNING, "stopping: what has not ended by now is killed");
+		signal_children(supervisor, SIGKILL);
+		supervisor->stop_deadline_us = UINT64_MAX;
+	}
+	return children_are_gone(supervisor);
+}
+
+/* ---- events --------------------------------------------------------------------------------------------------- */
+
+static void handle_signals(struct supervisor *supervisor)
+{
+	struct signalfd_siginfo info;
+	while (read(supervisor->signals, &info, sizeof info) == (ssize_t)sizeof info) { /* until none is pending */
+		char *why = NULL;
+		switch (info.ssi_signo) {
+		case SIGHUP:
+			if (!supervisor_reload(supervisor, &why))
+				free(why);
+			break;
+		case SIGUSR1:
+			reopen_logs(supervisor);
+			break;
+		case SIGTERM:
+		case SIGINT:
+			supervisor_stop(supervisor, strsignal((int)info.ssi_signo));
+			break;
+		default: /* SIGCHLD: children_reap looks at each turn */
+			break;
+		}
+	}
+}
+
+static void announce(struct supervisor *supervisor)
+{
+	const struct cluster *cluster = supervisor->cluster;
+	unsigned sites = 0, databases = 0;
+	for (unsigned i = 0; i < cluster->site_count; i++)
+		sites += cluster_is_on(cluster->sites[i].on, cluster->self);
+	for (unsigned i = 0; i < cluster->database_count; i++)
+		databases += cluster_is_on(cluster->databases[i].on, cluster->self);
+	supervisor->announced = true;
+	log_write(LOG_NOTICE, "noah %s serves %s as %s: %u sites, %u databases, %u listening sockets, %u threads", NOAH_VERSION,
+	          cluster->name, cluster->servers[cluster->self].name, sites, databases, supervisor->listener_count,
+	          supervisor->threads);
+	notify_send("READY=1");
+}
+
+static int next_timeout_ms(const struct supervisor *supervisor)
+{
+	uint64_t now = clock_monotonic_us(), next = children_next_us(supervisor);
+	if (supervisor->reload_deadline_us != 0 && supervisor->reload_deadline_us < next)
+		next = supervisor->reload_deadline_us;
+	if (supervisor->stopping && supervisor->stop_deadline_us < next)
+		next = supervisor->stop_deadline_us;
+	for (unsigned i = 0; i < CONTROL_CLIENTS_MOST; i++) {
+		const struct control_client *client = &supervisor->clients[i];
+		if (client->descriptor >= 0 && !client->waits_for_reload && client->deadline_us < next)
+			next = client->deadline_us;
+	}
+	if (next == UINT64_MAX)
+		return -1;
+	return next <= now ? 0 : (int)((next - now) / 1000 + 1);
+}
+
+/* One wait and what it brought. Slots of `ready`: signals, the control socket, its clients, the children. */
+static void turn(struct supervisor *supervisor)
+{
+	struct pollfd ready[2 + CONTROL_CLIENTS_MOST + PROCESS_ROWS];
+	struct pollfd *const clients = ready + 2, *const channels = clients + CONTROL_CLIENTS_MOST;
+	bool room = false;
+	for (unsigned i = 0; i < CONTROL_CLIENTS_MOST; i++) {
+		const struct control_client *client = &supervisor->clients[i];
+		short events = client->answer != NULL ? POLLOUT : client->waits_for_reload ? 0 : POLLIN;
+		clients[i] = (struct pollfd){.fd = client->descriptor, .events = events};
+		room = room || client->descriptor < 0;
+	}
+	for (unsigned row = 0; row < PROCESS_ROWS; row++)
+		channels[row] = (struct pollfd){.fd = supervisor->children[row].channel, .events = POLLIN};
+	ready[0] = (struct pollfd){.fd = supervisor->signals, .events = POLLIN};
+	ready[1] = (struct pollfd){.fd = room ? supervisor->control : -1, .events = POLLIN};
+	if (poll(ready, COUNT_OF(ready), next_timeout_ms(supervisor)) < 0) {
+		ASSERT(errno == EINTR || errno == ENOMEM);
+		return;
+	}
+	if (ready[0].revents != 0)
+		handle_signals(supervisor);
+	/* A message or a request may have closed another descriptor of this round: those functions look for themselves. */
+	for (unsigned row = 0; row < PROCESS_ROWS; row++)
+		if (channels[row].revents != 0)
+			child_receive(supervisor, row);
+	for (unsigned i = 0; i < CONTROL_CLIENTS_MOST; i++)
+		if (clients[i].revents != 0 && clients[i].fd == supervisor->clients[i].descriptor)
+			control_handle(supervisor, &supervisor->clients[i]);
+	if (ready[1].revents != 0)
+		control_accept(supervisor);
+}
+
+static void serve(struct supervisor *supervisor)
+{
+	for (;;) { /* until stopped */
+		turn(supervisor);
+		children_reap(supervisor);
+		children_start_due(supervisor);
+		control_expire(supervisor);
+		if (supervisor->reload_deadline_us != 0)
+			reload_finish(supervisor);
+		if (!supervisor->announced && !supervisor->stopping && children_are_ready(supervisor))
+			announce(supervisor);
+		if (supervisor->stopping && stop_advance(supervisor))
+			return;
+	}
+}
+
+/* ---- start ---------------------------------------------------------------------------------------------------- */
+
+static bool signals_open(struct supervisor *supervisor)
+{
+	sigset_t handled;
+	sigemptyset(&handled);
+	sigaddset(&handled, SIGHUP);
+	sigaddset(&handled, SIGUSR1);
+	sigaddset(&handled, SIGTERM);
+	sigaddset(&handled, SIGINT);
+	sigaddset(&handled, SIGCHLD);
+	signal(SIGPIPE, SIG_IGN);
+	supervisor->signals = -1;
+	if (sigprocmask(SIG_BLOCK, &handled, NULL) == 0)
+		supervisor->signals = signalfd(-1, &handled, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (supervisor->signals < 0)
+		log_write(LOG_ERROR, "cannot receive signals: %m");
+	return supervisor->signals >= 0;
+}
+
+static unsigned thread_count(unsigned wanted)
+{
+	cpu_set_t usable;
+	unsigned count = wanted;
+	if (count == 0 && sched_getaffinity(0, sizeof usable, &usable) == 0)
+		count = (unsigned)CPU_COUNT(&usable);
+	return count == 0 ? 1 : count > BOARD_LANES_MOST ? BOARD_LANES_MOST : count;
+}
+
+static bool begin(struct supervisor *supervisor, struct cluster *cluster)
+{
+	char why[512];
+	struct preparation preparation = {.cluster = cluster};
+	supervisor->board = board_new(supervisor->threads, &supervisor->board_descriptor);
+	if (supervisor->board == NULL) {
+		log_write(LOG_ERROR, "cannot make the board in shared memory: %m");
+		cluster_free(cluster);
+		return false;
+	}
+	if (!prepare(supervisor, &preparation, why, sizeof why)) {
+		log_write(LOG_ERROR, "%s", why);
+		cluster_free(cluster);
+		return false;
+	}
+	put_in_force(supervisor, &preparation);
+	children_start_due(supervisor);
+	return true;
+}
+
+static void end(struct supervisor *supervisor)
+{
+	control_close(supervisor);
+	listeners_close_all(supervisor);
+	if (supervisor->cluster != NULL) {
+		cluster_free(supervisor->cluster);
+		close(supervisor->snapshot);
+	}
+	if (supervisor->board != NULL) {
+		board_unmap(supervisor->board);
+		close(supervisor->board_descriptor);
+	}
+	if (supervisor->access_log >= 0)
+		close(supervisor->access_log);
+	if (supervisor->signals >= 0)
+		close(supervisor->signals);
+	free(supervisor->reload_words);
+	free(supervisor);
+}
+
+int process_supervise(const struct process_options *options)
+{
+	struct supervisor *supervisor = calloc(1, sizeof *supervisor);
+	if (supervisor == NULL)
+		return 1;
+	supervisor->magic = SUPERVISOR_MAGIC;
+	supervisor->options = options;
+	supervisor->threads = thread_count(options->threads);
+	supervisor->access_log = supervisor->control = supervisor->signals = -1;
+	supervisor->next_listener_id = 1;
+	for (unsigned row = 0; row < PROCESS_ROWS; row++)
+		supervisor->children[row].channel = -1;
+	for (unsigned i = 0; i < CONTROL_CLIENTS_MOST; i++)
+		supervisor->clients[i].descriptor = -1;
+	log_set_process("noah");
+	log_set_level(options->log_level);
+
+	int code = 1;
+	char *why = NULL;
+	struct cluster *cluster = NULL;
+	if (!log_file_open(supervisor) || !privileges_find(options->user, &supervisor->identity))
+		goto out;
+	cluster = load(supervisor, &why);
+	if (cluster == NULL) {
+		log_lines(LOG_ERROR, "", why != NULL ? why : "out of memory");
+		code = 2;
+		goto out;
+	}
+	privileges_raise_descriptor_limit();
+	if (!signals_open(supervisor) || !control_open(supervisor)) {
+		cluster_free(cluster);
+		goto out;
+	}
+	if (!begin(supervisor, cluster))
+		goto out;
+	serve(supervisor);
+	log_write(LOG_NOTICE, "stopped");
+	code = 0;
+out:
+	free(why);
+	end(supervisor);
+	return code;
+}

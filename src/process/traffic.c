@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * traffic: the process that carries visitors' requests and applications' statements.
+ *
+ * One thread, loop, board lane, http_core and sql_core for each processor ("core"). The main thread only reads the supervisor's
+ * messages and posts what they mean to every core; nothing else crosses threads but a connection that is handed to a less busy
+ * core.
+ *
+ * Started by process.c. Ends when the supervisor says so (MESSAGE_DRAIN) or is gone.
+ */
+#include "process/process_private.h"
+
+#include "board/board.h"
+#include "cluster/snapshot.h"
+#include "http/http.h"
+#include "net/net.h"
+#include "sql/sql.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define CORE_MAGIC       0x636f7265u
+#define CORE_STACK_BYTES (256u * 1024) /* of the thread itself; tasks have their own */
+#define DRAIN_LOOK_MS    20
+/* A connection changes the core when another has this many fewer: moving costs a wake-up, so small differences are left alone. */
+#define HAND_OVER_LEAST   2u
+#define HAND_OVER_PERCENT 10u
+
+/* A listening socket, accepted from by all cores; closed by the last core that lets go. */
+struct listening {
+	struct message_listener name;
+	int descriptor;
+	atomic_uint users;
+	struct listening *next; /* in traffic.listening; main thread */
+};
+
+/* One core's acceptor on it. */
+struct acceptor {
+	struct list link;
+	struct core *core;
+	struct listening *listening;
+	struct net_listener *listener;
+};
+
+struct core {
+	uint32_t magic;
+	unsigned index;
+	pthread_t thread;
+	struct loop *loop;
+	struct board_lane *lane;
+	struct http_core *http;
+	struct sql_core *sql;
+	struct list acceptors;
+	atomic_uint on_the_way; /* connections handed to this core that it has not yet taken */
+	struct timer drain_timer;
+	uint64_t drain_deadline_us;
+};
+
+static struct traffic {
+	int channel;
+	struct board *board;
+	unsigned core_count;
+	struct core cores[BOARD_LANES_MOST];
+	struct listening *listening, *staged; /* staged: opened with the next snapshot */
+	int access_log;
+	sem_t core_ready;
+	atomic_uint cores_running;
+	bool draining;
+} traffic = {.access_log = -1};
+
+static _Noreturn void give_up(const char *why)
+{
+	log_write(LOG_ERROR, "traffic cannot go on: %s", why);
+	exit(1);
+}
+
+/* ---- work posted to every core -------------------------------------------------------------------------------- */
+
+/* Allocated once for each core; freed by the function that runs on it. */
+struct errand {
+	struct core *core;
+	struct listening *listening;
+	struct swap *swap;
+	int descriptor;
+	struct address from;
+	struct message_listener name;
+};
+
+static struct errand *errand_new(struct core *core)
+{
+	struct errand *errand = calloc(1, sizeof *errand);
+	if (errand != NULL)
+		errand->core = core;
+	return errand;
+}
+
+static void errand_post(struct errand *errand, void (*run)(void *))
+{
+	if (!loop_post(errand->core->loop, run, errand))
+		give_up("out of memory");
+}
+
+static struct errand *errand_new_or_end(struct core *core)
+{
+	struct errand *errand = errand_new(core);
+	if (errand == NULL)
+		give_up("out of memory");
+	return errand;
+}
+
+/* ---- connections ---------------------------------------------------------------------------------------------- */
+
+static void take_connection(struct core *core, const struct message_listener *at, int descriptor, const struct address *from)
+{
+	if (at->kind == LISTENER_SQL)
+		sql_core_accepted(core->sql, &at->address, descriptor, from);
+	else
+		http_core_accepted(core->http, &at->address, descriptor, from);
+}
+
+static void take_handed_connection(void *argument)
+{
+	struct errand *errand = argument;
+	atomic_fetch_sub(&errand->core->on_the_way, 1);
+	take_connection(errand->core, &errand->name, errand->descriptor, &errand->from);
+	free(errand);
+}
+
+static uint64_t core_load(const struct core *core)
+{
+	return atomic_load_explicit(&core->lane->connections_open, memory_order_relaxed) +
+	       atomic_load_explicit(&core->lane->sessions_open, memory_order_relaxed) +
+	       atomic_load_explicit(&core->on_the_way, memory_order_relaxed);
+}
+
+static struct core *least_loaded(struct core *mine)
+{
+	struct core *best = mine;
+	uint64_t my_load = core_load(mine), best_load = my_load;
+	for (unsigned i = 0; i < traffic.core_count; i++) { /* at most BOARD_LANES_MOST */
+		uint64_t load = core_load(&traffic.cores[i]);
+		if (load < best_load) {
+			best = &traffic.cores[i];
+			best_load = load;
+		}
+	}
+	return my_load >= best_load + HAND_OVER_LEAST + best_load * HAND_OVER_PERCENT / 100 ? best : mine;
+}
+
+static void accepted(void *argument, int descriptor, const struct address *from)
+{
+	struct acceptor *acceptor = argument;
+	struct core *core = least_loaded(acceptor->core);
+	struct errand *errand = core == acceptor->core ? NULL : errand_new(core);
+	if (errand == NULL) {
+		take_connection(acceptor->core, &acceptor->listening->name, descriptor, from);
+		return;
+	}
+	errand->descriptor = descriptor;
+	errand->from = *from;
+	errand->name = acceptor->listening->name;
+	atomic_fetch_add(&core->on_the_way, 1);
+	if (!loop_post(core->loop, take_handed_connection, errand)) {
+		atomic_fetch_sub(&core->on_the_way, 1);
+		free(errand);
+		take_connection(acceptor->core, &acceptor->listening->name, descriptor, from);
+	}
+}
+
+/* ---- listeners ------------------------------------------------------------------------------------------------ */
+
+static void acceptor_open(void *argument)
+{
+	struct errand *errand = argument;
+	struct acceptor *acceptor = calloc(1, sizeof *acceptor);
+	if (acceptor == NULL)
+		give_up("out of memory");
+	acceptor->core = errand->core;
+	acceptor->listening = errand->listening;
+	acceptor->listener = net_listener_new(errand->listening->descriptor, accepted, acceptor);
+	if (acceptor->listener == NULL)
+		give_up("a listening socket cannot be watched");
+	list_append(&errand->core->acceptors, &acceptor->link);
+	free(errand);
+}
+
+static void acceptor_free(struct acceptor *acceptor)
+{
+	struct listening *listening = acceptor->listening;
+	net_listener_free(acceptor->listener);
+	list_remove(&acceptor->link);
+	free(acceptor);
+	if (atomic_fetch_sub(&listening->users, 1) == 1) {
+		close(listening->descriptor);
+		free(listening);
+	}
+}
+
+static void acceptor_close(void *argument)
+{
+	struct errand *errand = argument;
+	LIST_EACH_SAFE (link, &errand->core->acceptors) {
+		struct acceptor *acceptor = OWNER_OF(link, struct acceptor, link);
+		if (acceptor->listening->name.id == errand->name.id)
+			acceptor_free(acceptor);
+	}
+	free(errand);
+}
+
+/* ---- snapshots ------------------------------------------------------------------------------------------------ */
+
+/* One snapshot on its way to all cores; the last to take it tells the supervisor. */
+struct swap {
+	struct snapshot *snapshot;
+	atomic_uint missing;
+};
+
+static void use_snapshot(void *argument)
+{
+	struct errand *errand = argument;
+	struct swap *swap = errand->swap;
+	if (!http_core_use(errand->core->http, swap->snapshot))
+		give_up("out of memory for the new snapshot");
+	sql_core_use(errand->core->sql, swap->snapshot);
+	free(errand);
+	if (atomic_fetch_sub(&swap->missing, 1) != 1)
+		return;
+	struct message taken = {.type = MESSAGE_TAKEN};
+	taken.snapshot.generation = snapshot_cluster(swap->snapshot)->generation;
+	if (message_send(traffic.channel, &taken, -1) != 0)
+		log_write(LOG_WARNING, "the supervisor does not hear that snapshot %ju is in use", (uintmax_t)taken.snapshot.generation);
+	snapshot_unref(swap->snapshot);
+	free(swap);
+}
+
+static void handle_snapshot(const struct message *message, int descriptor)
+{
+	const struct cluster *cluster = cluster_map(descriptor);
+	close(descriptor);
+	if (cluster == NULL || cluster->generation != message->snapshot.generation)
+		give_up("the supervisor's snapshot is not one");
+	struct swap *swap = calloc(1, sizeof *swap);
+	if (swap == NULL || (swap->snapshot = snapshot_new(cluster)) == NULL)
+		give_up("out of memory");
+	swap->missing = traffic.core_count;
+	for (unsigned i = 0; i < traffic.core_count; i++) {
+		struct errand *errand = errand_new_or_end(&traffic.cores[i]);
+		errand->swap = swap;
+		errand_post(errand, use_snapshot);
+	}
+	/* Posts arrive in order: each core knows the snapshot before it accepts for it. */
+	while (traffic.staged != NULL) {
+		struct listening *listening = traffic.staged;
+		traffic.staged = listening->next;
+		listening->next = traffic.listening;
+		traffic.listening = listening;
+		for (unsigned i = 0; i < traffic.core_count; i++) {
+			struct errand *errand = errand_new_or_end(&traffic.cores[i]);
+			errand->listening = listening;
+			errand_post(errand, acceptor_open);
+		}
+	}
+}
+
+static void handle_listener(const struct message *message, int descriptor)
+{
+	struct listening *listening = calloc(1, sizeof *listening);
+	if (listening == NULL)
+		give_up("out of memory");
+	listening->name = message->listener;
+	listening->descriptor = descriptor;
+	listening->users = traffic.core_count;
+	listening->next = traffic.staged;
+	traffic.staged = listening;
+}
+
+static void handle_listener_gone(const struct message *message)
+{
+	for (struct listening **place = &traffic.listening; *place != NULL; place = &(*place)->next) {
+		if ((*place)->name.id != message->listener.id)
+			continue;
+		*place = (*place)->next; /* freed by the last core */
+		break;
+	}
+	for (unsigned i = 0; i < traffic.core_count; i++) {
+		struct errand *errand = errand_new_or_end(&traffic.cores[i]);
+		errand->name = message->listener;
+		errand_post(errand, acceptor_close);
+	}
+}
+
+/* ---- the access log ------------------------------------------------------------------------------------------- */
+
+static void use_access_log(void *argument)
+{
+	struct errand *errand = argument;
+	http_core_reopen_log(errand->core->http, errand->descriptor);
+	free(errand);
+}
+
+/* The log keeps its descriptor's number for ever, so that a core that writes just now writes to the old file or to the new one.
+ */
+static void handle_access_log(int descriptor)
+{
+	if (traffic.access_log < 0)
+		traffic.access_log = descriptor;
+	else if (descriptor >= 0) {
+		if (dup3(descriptor, traffic.access_log, O_CLOEXEC) < 0)
+			give_up("the access log cannot be replaced");
+		close(descriptor);
+	}
+	for (unsigned i = 0; i < traffic.core_count; i++) {
+		struct errand *errand = errand_new_or_end(&traffic.cores[i]);
+		errand->descriptor = descriptor >= 0 ? traffic.access_log : -1;
+		errand_post(errand, use_access_log);
+	}
+}
+
+/* ---- ending --------------------------------------------------------------------------------------------------- */
+
+static void look_whether_drained(struct timer *timer)
+{
+	struct core *core = OWNER_OF(timer, struct core, drain_timer);
+	unsigned open = http_core_open(core->http) + sql_core_open(core->sql) + atomic_load(&core->on_the_way);
+	if (open > 0 && clock_monotonic_us() < core->drain_deadline_us) {
+		timer_set(timer, DRAIN_LOOK_MS);
+		return;
+	}
+	if (open > 0)
+		log_write(LOG_WARNING, "%u connections are still busy after %d s; they end now", open, PROCESS_DRAIN_MS / 1000);
+	loop_stop(core->loop);
+}
+
+static void drain(void *argument)
+{
+	struct errand *errand = argument;
+	struct core *core = errand->core;
+	free(errand);
+	LIST_EACH_SAFE (link, &core->acceptors)
+		acceptor_free(OWNER_OF(link, struct acceptor, link));
+	http_core_drain(core->http);
+	sql_core_drain(core->sql);
+	core->drain_deadline_us = clock_monotonic_us() + (uint64_t)PROCESS_DRAIN_MS * 1000;
+	look_whether_drained(&core->drain_timer);
+}
+
+static void stop_now(void *argument)
+{
+	struct errand *errand = argument;
+	loop_stop(errand->core->loop);
+	free(errand);
+}
+
+static void handle_drain(void)
+{
+	for (unsigned i = 0; i < traffic.core_count; i++)
+		errand_post(errand_new_or_end(&traffic.cores[i]), traffic.draining ? stop_now : drain);
+	traffic.draining = true;
+}
+
+/* ---- the cores ------------------------------------------------------------------------------------------------ */
+
+static void *core_main(void *argument)
+{
+	struct core *core = argument;
+	CHECK_MAGIC(core, CORE_MAGIC);
+	core->loop = loop_new("traffic");
+	if (core->loop == NULL)
+		give_up("no loop");
+	core->http = http_core_new(core->loop, traffic.board, core->lane, traffic.access_log);
+	core->sql = sql_core_new(core->loop, traffic.board, core->lane);
+	if (core->http == NULL || core->sql == NULL)
+		give_up("out of memory");
+	sem_post(&traffic.core_ready);
+	loop_run(core->loop);
+	http_core_free(core->http);
+	/* The last core wakes the main thread out of its wait for a message. */
+	if (atomic_fetch_sub(&traffic.cores_running, 1) == 1)
+		shutdown(traffic.channel, SHUT_RDWR);
+	return NULL;
+}
+
+static void start_cores(unsigned count)
+{
+	ASSERT(traffic.core_count == 0 && count > 0 && count <= traffic.board->lane_count);
+	traffic.core_count = count;
+	traffic.cores_running = count;
+	pthread_attr_t attributes;
+	if (sem_init(&traffic.core_ready, 0, 0) != 0 || pthread_attr_init(&attributes) != 0 ||
+	    pthread_attr_setstacksize(&attributes, CORE_STACK_BYTES) != 0)
+		give_up("no threads");
+	for (unsigned i = 0; i < count; i++) {
+		struct core *core = &traffic.cores[i];
+		core->magic = CORE_MAGIC;
+		core->index = i;
+		core->lane = &traffic.board->lanes[i];
+		board_lane_restart(traffic.board, core->lane);
+		list_init(&core->acceptors);
+		timer_init(&core->drain_timer, look_whether_drained);
+		if (pthread_create(&core->thread, &attributes, core_main, core) != 0)
+			give_up("no threads");
+	}
+	pthread_attr_destroy(&attributes);
+	for (unsigned i = 0; i < count; i++)
+		while (sem_wait(&traffic.core_ready) != 0)
+			ASSERT(errno == EINTR);
+}
+
+static void handle_start(const struct message *message, int descriptor)
+{
+	traffic.board = board_map(descriptor);
+	close(descriptor);
+	if (traffic.board == NULL || message->start.threads == 0 || message->start.threads > traffic.board->lane_count)
+		give_up("the supervisor's board is not one");
+	start_cores(message->start.threads);
+}
+
+static void end_cores(void)
+{
+	for (unsigned i = 0; i < traffic.core_count; i++) {
+		pthread_join(traffic.cores[i].thread, NULL);
+		loop_free(traffic.cores[i].loop);
+	}
+}
+
+static void handle(const struct message *message, int descriptor)
+{
+	if (traffic.board == NULL && message->type != MESSAGE_START && message->type != MESSAGE_LOG)
+		give_up("a message came before the board");
+	switch (message->type) {
+	case MESSAGE_START:
+		handle_start(message, descriptor);
+		return;
+	case MESSAGE_LOG:
+		if (dup2(descriptor, STDERR_FILENO) < 0)
+			give_up("the log cannot be replaced");
+		close(descriptor);
+		return;
+	case MESSAGE_ACCESS_LOG:
+	case MESSAGE_ACCESS_LOG_NONE:
+		handle_access_log(descriptor);
+		return;
+	case MESSAGE_LISTENER:
+		handle_listener(message, descriptor);
+		return;
+	case MESSAGE_LISTENER_GONE:
+		handle_listener_gone(message);
+		return;
+	case MESSAGE_SNAPSHOT:
+		handle_snapshot(message, descriptor);
+		return;
+	case MESSAGE_DRAIN:
+		handle_drain();
+		return;
+	default:
+		give_up(message_type_text(message->type));
+	}
+}
+
+int traffic_run(int channel)
+{
+	traffic.channel = channel;
+	for (;;) { /* until the channel ends */
+		struct message message;
+		int descriptor;
+		int result = message_receive(channel, &message, &descriptor);
+		if (result < 0)
+			return 1;
+		if (result == 0)
+			break;
+		handle(&message, descriptor);
+	}
+	if (!traffic.draining) /* the supervisor is gone: nobody would restart, reload or stop us */
+		_exit(1);
+	end_cores();
+	return 0;
+}
