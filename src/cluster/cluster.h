@@ -26,6 +26,7 @@
 #define CLUSTER_LISTEN_MOST 16u
 #define CLUSTER_APPS_MOST 32u
 #define CLUSTER_DATABASES_MOST 16u
+#define CLUSTER_TARGETS_MOST 512u /* different checked addresses; the board has room for those of two generations */
 
 enum cluster_check_kind { CHECK_TCP, CHECK_HTTP, CHECK_MYSQL };
 enum cluster_digest { DIGEST_NONE, DIGEST_MD5, DIGEST_SHA256 };
@@ -118,6 +119,10 @@ static inline bool cluster_is_on(uint64_t on, uint32_t server)
 {
 	return server < CLUSTER_SERVERS_MOST && (on >> server & 1) != 0;
 }
+
+/* Whether server number `server` opens this listener of a site or database with this `on`. Not when the address belongs to another
+ * server: `listen: [10.0.0.11:80, 10.0.0.12:80]` on two servers means each its own. */
+bool cluster_listens_on(const struct cluster *cluster, uint64_t on, const struct address *listen, uint32_t server);
 
 /* ---- loading -------------------------------------------------------------------------------------------------- */
 

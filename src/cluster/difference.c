@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * difference: what a reload changes, in words, by a walk over the table of keys with both snapshots in hand.
+ *
+ * Called by the supervisor (the log of a reload). Entries of maps are matched by name, elements of lists by what they say, so
+ * order does not matter.
+ */
+#include "cluster/words.h"
+
+#include <stdio.h>
+
+struct walk {
+	const struct cluster *before, *after;
+	FILE *out;
+	unsigned lines;
+	char path[320]; /* two names and four words of the table */
+};
+
+static void compare(struct walk *walk, const char *parent, const void *before, const void *after);
+
+static size_t enter(struct walk *walk, const char *word)
+{
+	size_t size = strlen(walk->path);
+	snprintf(walk->path + size, sizeof(walk->path) - size, "%s%s", size == 0 ? "" : ".", word);
+	return size;
+}
+
+static void leave(struct walk *walk, size_t size)
+{
+	walk->path[size] = '\0';
+}
+
+static uint32_t item_count(const struct key *key, const void *base)
+{
+	return *(const uint32_t *)(const void *)((const char *)base + key->count_offset);
+}
+
+/* The item of an array of named structs (the name is their first member); NULL when there is none of this name. */
+static const char *find_item(const struct key *key, const void *base, const char *name)
+{
+	uint32_t count = item_count(key, base);
+	const char *items = (const char *)base + key->offset;
+	for (uint32_t i = 0; i < count; i++)
+		if (strcmp(items + i * key->item_size, name) == 0)
+			return items + i * key->item_size;
+	return NULL;
+}
+
+static void compare_named(struct walk *walk, const struct key *key, const void *before, const void *after)
+{
+	char inside[KEY_PATH_SIZE];
+	const char *old_items = (const char *)before + key->offset, *new_items = (const char *)after + key->offset;
+	for (uint32_t i = 0; i < item_count(key, before); i++) {
+		const char *name = old_items + i * key->item_size, *item = find_item(key, after, name);
+		size_t outside = enter(walk, name);
+		if (item != NULL)
+			compare(walk, key_inside(key, inside), name, item);
+		else
+			walk->lines += fprintf(walk->out, "%s: removed\n", walk->path) > 0;
+		leave(walk, outside);
+	}
+	for (uint32_t i = 0; i < item_count(key, after); i++) {
+		const char *name = new_items + i * key->item_size;
+		if (find_item(key, before, name) == NULL)
+			walk->lines += fprintf(walk->out, "%s.%s: added\n", walk->path, name) > 0;
+	}
+}
+
+static bool has_element(const struct cluster *cluster, const struct key *list, const void *base, const char *wanted)
+{
+	char text[VALUE_TEXT_SIZE];
+	for (uint32_t i = 0; i < words_count_elements(list, base); i++)
+		if (strcmp(words_of_element(cluster, list, base, i, text), wanted) == 0)
+			return true;
+	return false;
+}
+
+static void compare_list(struct walk *walk, const struct key *list, const void *before, const void *after)
+{
+	char text[VALUE_TEXT_SIZE];
+	for (uint32_t i = 0; i < words_count_elements(list, before); i++)
+		if (!has_element(walk->after, list, after, words_of_element(walk->before, list, before, i, text)))
+			walk->lines += fprintf(walk->out, "%s: %s removed\n", walk->path, text) > 0;
+	for (uint32_t i = 0; i < words_count_elements(list, after); i++)
+		if (!has_element(walk->before, list, before, words_of_element(walk->after, list, after, i, text)))
+			walk->lines += fprintf(walk->out, "%s: %s added\n", walk->path, text) > 0;
+}
+
+static void compare_value(struct walk *walk, const struct key *key, const void *before, const void *after)
+{
+	char was[VALUE_TEXT_SIZE], is[VALUE_TEXT_SIZE];
+	words_of_value(walk->before, key, before, was);
+	words_of_value(walk->after, key, after, is);
+	if (strcmp(was, is) != 0)
+		walk->lines += fprintf(walk->out, "%s: was %s, is %s\n", walk->path, was[0] == '\0' ? "not set" : was,
+		                       is[0] == '\0' ? "not set" : is) > 0;
+}
+
+static void compare(struct walk *walk, const char *parent, const void *before, const void *after)
+{
+	char inside[KEY_PATH_SIZE];
+	for (const struct key *key = key_next_child(parent, NULL); key != NULL; key = key_next_child(parent, key)) {
+		size_t outside = enter(walk, key_word_of(key));
+		if (key->type == KEY_SECTION)
+			compare(walk, key_inside(key, inside), before, after);
+		else if (key->type == KEY_NAMED_MAP || key->type == KEY_HOST_MAP)
+			compare_named(walk, key, before, after);
+		else if (key->type == KEY_LIST)
+			compare_list(walk, key, before, after);
+		else
+			compare_value(walk, key, before, after);
+		leave(walk, outside);
+	}
+}
+
+/* The password is not in the file, and never printed. */
+static void compare_passwords(struct walk *walk)
+{
+	for (uint32_t i = 0; i < walk->after->database_count; i++) {
+		const struct cluster_database *after = &walk->after->databases[i];
+		for (uint32_t j = 0; j < walk->before->database_count; j++) {
+			const struct cluster_database *before = &walk->before->databases[j];
+			if (strcmp(before->name, after->name) == 0 && strcmp(before->password, after->password) != 0)
+				walk->lines +=
+				    fprintf(walk->out, "databases.%s.account.password_file: the password in it changed\n", after->name) > 0;
+		}
+	}
+}
+
+unsigned cluster_print_difference(const struct cluster *before, const struct cluster *after, FILE *out)
+{
+	CHECK_MAGIC(before, CLUSTER_MAGIC);
+	CHECK_MAGIC(after, CLUSTER_MAGIC);
+	struct walk walk = {.before = before, .after = after, .out = out};
+	compare(&walk, "", before, after);
+	compare_passwords(&walk);
+	return walk.lines;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * load: what the steps of loading share: tree -> struct by the table of keys (load.c, load_value.c), then defaults that depend on
+ * other keys (resolve.c), then what must hold between keys (validate.c, secret.c). Private to cluster/.
+ */
+#ifndef NOAH_CLUSTER_LOAD_H
+#define NOAH_CLUSTER_LOAD_H
+
+#include "cluster/keys.h"
+#include "cluster/tree.h"
+
+struct load {
+	struct report *report;
+	struct cluster *cluster;
+	const struct tree_node *root;
+	char path[REPORT_PATH_SIZE]; /* of the key that is being loaded */
+};
+
+/* Reports at the node, under the path of the key that is being loaded. */
+void load_report(struct load *load, const struct tree_node *at, const char *format, ...) PRINTF_LIKE(3, 4);
+/* Loads a map of the keys right under `parent` (a path of the table) into the struct at `base`, over the defaults. */
+void load_map(struct load *load, const struct tree_node *node, const char *parent, void *base);
+/* The defaults of all keys under `parent`. */
+void load_defaults(struct load *load, const char *parent, void *base);
+
+/* One value of the row's type into base + row->offset. False when it was wrong and has been reported. */
+bool load_value(struct load *load, const struct key *key, const struct tree_node *node, void *base) MUST_CHECK;
+/* The index of the server with this name; CLUSTER_NO_SERVER after reporting an unknown one. */
+uint32_t load_find_server(struct load *load, const struct tree_node *node, struct span name) MUST_CHECK;
+
+/* For the steps after load_map: reports at the place of a key named by its parts, `load_report_at(load, AT("sites", name,
+ * "check"), …)`. When the file does not have it (a default), the nearest thing around it is the place. */
+#define AT(...) ((const char *const[]){__VA_ARGS__, NULL})
+void load_report_at(struct load *load, const char *const *parts, const char *format, ...) PRINTF_LIKE(3, 4);
+/* The same at the element `index` of the list; the path is that of the list. */
+void load_report_element(struct load *load, const char *const *parts, unsigned index, const char *format, ...) PRINTF_LIKE(4, 5);
+/* True when the file has this key. */
+bool load_has(const struct load *load, const char *const *parts);
+
+void load_resolve(struct load *load);
+void load_validate(struct load *load);
+void load_validate_listeners(struct load *load);
+/* Reads every password file. */
+void load_secrets(struct load *load);
+
+#endif

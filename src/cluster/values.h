@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * values: single values of the cluster file, from text and back. Pure functions; private to cluster/.
+ *
+ * Each parser returns true, or false with a sentence in `why` that quotes the text and says what was probably meant.
+ */
+#ifndef NOAH_CLUSTER_VALUES_H
+#define NOAH_CLUSTER_VALUES_H
+
+#include "cluster/cluster.h"
+
+#define VALUE_WHY_SIZE  320u
+#define VALUE_TEXT_SIZE 320u
+
+/* "250ms", "2s", "5m", "8h", "1d"; "0" needs no unit. Milliseconds. */
+bool value_parse_duration(struct span text, uint64_t *ms, char why[VALUE_WHY_SIZE]) MUST_CHECK;
+/* "64k", "8m", "1g", "2t" (powers of 1024, capitals too), or a number of bytes. */
+bool value_parse_size(struct span text, uint64_t *bytes, char why[VALUE_WHY_SIZE]) MUST_CHECK;
+/* In the largest unit that leaves a whole number: "1500ms", "2m". Returns out. */
+const char *value_format_duration(uint64_t ms, char out[VALUE_TEXT_SIZE]);
+const char *value_format_size(uint64_t bytes, char out[VALUE_TEXT_SIZE]);
+
+/* "200" or "200-399". */
+bool value_parse_status(struct span text, uint16_t *least, uint16_t *most, char why[VALUE_WHY_SIZE]) MUST_CHECK;
+/* Exactly 2 * size hex digits. */
+bool value_parse_hex(struct span text, uint8_t *out, size_t size, char why[VALUE_WHY_SIZE]) MUST_CHECK;
+/* A word for a server, database or cluster: letters, digits, `.`, `-` and `_`, beginning with a letter or digit. */
+bool value_check_name(struct span text, char why[VALUE_WHY_SIZE]) MUST_CHECK;
+/* A host name or address as it stands in a Host header without a port, or `*`. */
+bool value_check_host(struct span text, char why[VALUE_WHY_SIZE]) MUST_CHECK;
+/* The path of a request: begins with `/`, visible ASCII, no fragment (RFC 9112 3.2.1). */
+bool value_check_url_path(struct span text, char why[VALUE_WHY_SIZE]) MUST_CHECK;
+/* The address of a server: IPv4 or IPv6 of one machine, without port or prefix. */
+bool value_parse_ip(struct span text, struct address *out, char why[VALUE_WHY_SIZE]) MUST_CHECK;
+/* What a site (`http`) or a database (Unix socket) listens on: PORT, ADDRESS:PORT, and `http` or /PATH. */
+bool value_parse_listen(struct span text, bool for_http, struct address *out, char why[VALUE_WHY_SIZE]) MUST_CHECK;
+/* "NAME:PORT" or "NAME": cuts at the colon. A missing port leaves *port alone. */
+bool value_parse_name_and_port(struct span text, struct span *name, uint16_t *port, char why[VALUE_WHY_SIZE]) MUST_CHECK;
+
+#endif

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * words: see words.h. The reverse of load_value.c.
+ */
+#include "cluster/words.h"
+
+#include <stdio.h>
+
+static const void *field_of(const struct key *key, const void *base)
+{
+	return (const char *)base + key->offset;
+}
+
+static uint64_t number_of(const struct key *key, const void *base)
+{
+	const void *field = field_of(key, base);
+	return key->size == 2 ? *(const uint16_t *)field : key->size == 4 ? *(const uint32_t *)field : *(const uint64_t *)field;
+}
+
+const char *words_of_listen(const struct address *address, char out[VALUE_TEXT_SIZE])
+{
+	static const uint8_t any[16];
+	char text[ADDRESS_TEXT_SIZE];
+	bool is_any = address->family == ADDRESS_IPV6 && memcmp(address->ip, any, sizeof(any)) == 0;
+	if (is_any)
+		snprintf(out, VALUE_TEXT_SIZE, "%u", address->port);
+	else
+		snprintf(out, VALUE_TEXT_SIZE, "%s", address_format(address, text));
+	return out;
+}
+
+static void print_app(const struct cluster *cluster, const struct cluster_app *app, char *out)
+{
+	int size = snprintf(out, VALUE_TEXT_SIZE, "%s:%u", cluster->servers[app->server].name, app->address.port);
+	if (app->weight != 1)
+		snprintf(out + size, VALUE_TEXT_SIZE - (size_t)size, " (weight %u)", app->weight);
+}
+
+static void print_ip(const struct address *address, char *out)
+{
+	char text[ADDRESS_TEXT_SIZE];
+	snprintf(out, VALUE_TEXT_SIZE, "%s", address->family == ADDRESS_NONE ? "" : address_format(address, text));
+}
+
+static void print_choice(const struct key *key, uint8_t value, char *out)
+{
+	for (const struct key_word *word = key->words; word->word != NULL; word++)
+		if (word->value == value)
+			snprintf(out, VALUE_TEXT_SIZE, "%s", word->word);
+}
+
+static void print_status(const uint16_t *range, char *out)
+{
+	if (range[0] == range[1])
+		snprintf(out, VALUE_TEXT_SIZE, "%u", range[0]);
+	else
+		snprintf(out, VALUE_TEXT_SIZE, "%u-%u", range[0], range[1]);
+}
+
+static void print_digest(const struct key *key, const struct cluster_check *check, char *out)
+{
+	for (unsigned i = 0; check->digest == key->least && i < key->most; i++)
+		snprintf(out + 2 * i, VALUE_TEXT_SIZE - 2 * i, "%02x", check->digest_bytes[i]);
+}
+
+const char *words_of_value(const struct cluster *cluster, const struct key *key, const void *base, char out[VALUE_TEXT_SIZE])
+{
+	const void *field = field_of(key, base);
+	const struct cluster_check *check = field;
+	out[0] = '\0';
+	switch (key->type) {
+	case KEY_NAME:
+	case KEY_TEXT:
+	case KEY_FILE:
+	case KEY_URL_PATH:
+	case KEY_HOST:
+		snprintf(out, VALUE_TEXT_SIZE, "%s", (const char *)field);
+		break;
+	case KEY_IP:
+		print_ip(field, out);
+		break;
+	case KEY_LISTEN_HTTP:
+	case KEY_LISTEN_DATABASE:
+		words_of_listen(field, out);
+		break;
+	case KEY_APP:
+	case KEY_APP_SERVER:
+		print_app(cluster, field, out);
+		break;
+	case KEY_DURATION:
+		value_format_duration(number_of(key, base), out);
+		break;
+	case KEY_SIZE:
+		value_format_size(number_of(key, base), out);
+		break;
+	case KEY_NUMBER:
+		snprintf(out, VALUE_TEXT_SIZE, "%llu", (unsigned long long)number_of(key, base));
+		break;
+	case KEY_CHOICE:
+		print_choice(key, *(const uint8_t *)field, out);
+		break;
+	case KEY_STATUS:
+		print_status(field, out);
+		break;
+	case KEY_CHECK_GET:
+		snprintf(out, VALUE_TEXT_SIZE, "%s", check->kind == CHECK_HTTP ? check->path : "");
+		break;
+	case KEY_CHECK_TCP:
+		snprintf(out, VALUE_TEXT_SIZE, "%s", check->kind == CHECK_TCP ? "true" : "");
+		break;
+	case KEY_CHECK_DIGEST:
+		print_digest(key, check, out);
+		break;
+	case KEY_ON:
+	case KEY_SECTION:
+	case KEY_NAMED_MAP:
+	case KEY_HOST_MAP:
+	case KEY_LIST:
+		ASSERT(!"a container has no value of its own");
+	}
+	return out;
+}
+
+/* The server of the bit that is number `index` among those set. */
+static uint32_t nth_server(uint64_t on, uint32_t index)
+{
+	for (; index > 0; index--)
+		on &= on - 1;
+	return (uint32_t)__builtin_ctzll(on);
+}
+
+uint32_t words_count_elements(const struct key *list, const void *base)
+{
+	if (key_element(list)->type == KEY_ON)
+		return (uint32_t)__builtin_popcountll(*(const uint64_t *)field_of(list, base));
+	return *(const uint32_t *)(const void *)((const char *)base + list->count_offset);
+}
+
+const char *words_of_element(const struct cluster *cluster, const struct key *list, const void *base, uint32_t index,
+                             char out[VALUE_TEXT_SIZE])
+{
+	const struct key *element = key_element(list);
+	ASSERT(index < words_count_elements(list, base));
+	if (element->type != KEY_ON)
+		return words_of_value(cluster, element, (const char *)field_of(list, base) + index * list->item_size, out);
+	uint64_t on = *(const uint64_t *)field_of(list, base);
+	snprintf(out, VALUE_TEXT_SIZE, "%s", cluster->servers[nth_server(on, index)].name);
+	return out;
+}
