@@ -33,7 +33,7 @@ VISITOR = "visitor"
 class Lab:
     def __init__(self, file=None, text=None, host=False, apps=True, noah=True, prepare_app=None, disk_bytes=None):
         """`file` or `text`: the cluster file. `host`: a cable to this machine, for a browser. `apps`, `noah`: False for labs that want the
-        machines without them. `prepare_app(machine)`: returns arguments for Apache's constructor. `disk_bytes`: {machine: size}."""
+        machines without them. `prepare_app(machine, document)`: returns arguments for Apache's constructor. `disk_bytes`: {machine: size}."""
         need_root()
         if text is None:
             with open(file, encoding="utf-8") as opened:
@@ -97,7 +97,7 @@ class Lab:
         if apps:
             for server, port in sorted({_split_app(app) for site in (self.document.get("sites") or {}).values() for app in site["apps"]}):
                 machine = self.machines[server]
-                self.services[server].append(Apache(machine, self.addresses[server], port, **(prepare_app(machine) if prepare_app else {})))
+                self.services[server].append(Apache(machine, self.addresses[server], port, **(prepare_app(machine, self.document) if prepare_app else {})))
         if noah:
             passwords = {database["account"]["password_file"]: NOAH_PASSWORD
                          for database in (self.document.get("databases") or {}).values()}

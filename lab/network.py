@@ -5,13 +5,29 @@ A cable that is unplugged loses its carrier on both ends (as when a server's pow
 on a broken line: nftables in the switch, family bridge, so that ARP is lost too. The host's own network is not touched, unless
 join_host() is called.
 """
-import contextlib
 import ipaddress
 import json
 import os
 import subprocess
 
 from .machine import LabError, Machine
+
+
+class Fault:
+    """Lasts until mend(), or for the length of a `with` block."""
+
+    def __init__(self, network, number):
+        self._network = network
+        self._number = number
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *ignored):
+        self.mend()
+
+    def mend(self):
+        self._network.mend(self._number)
 
 
 class Network:
@@ -76,16 +92,8 @@ class Network:
 
     # ---- dropping packets silently
 
-    @contextlib.contextmanager
-    def _while(self, number):
-        try:
-            yield
-        finally:
-            self.mend(number)
-
     def cut(self, name, other=None):
-        """No packet passes between the machine and `other` (without it: everybody), either way. All of these return a context manager whose
-        end mends the fault; who does not use it calls mend_all()."""
+        """No packet passes between the machine and `other` (without it: everybody), either way."""
         to, back = (f' oifname "{other}"', f' iifname "{other}"') if other else ("", "")
         return self._add(f'iifname "{name}"{to} drop', f'oifname "{name}"{back} drop')
 
@@ -94,7 +102,7 @@ class Network:
         return self._add(f'iifname "{sender}" oifname "{receiver}" drop')
 
     def lose(self, name, percent):
-        """So many of a hundred packets from and to the machine are lost."""
+        """So many of a hundred packets are lost, from the machine and to it."""
         chance = f"numgen random mod 100 < {int(percent)}"
         return self._add(f'iifname "{name}" {chance} drop', f'oifname "{name}" {chance} drop')
 
@@ -102,7 +110,7 @@ class Network:
         self._numbers += 1
         self._faults[self._numbers] = rules
         self._apply()
-        return self._while(self._numbers)
+        return Fault(self, self._numbers)
 
     def mend(self, number):
         if self._faults.pop(number, None) is not None:

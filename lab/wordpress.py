@@ -30,8 +30,9 @@ SETTINGS = {"comment_moderation": "0", "comment_previously_approved": "0", "comm
             "permalink_structure": ""}
 
 
-def apache_arguments(machine, database_address):
-    """Puts the site's files on the machine; returns what Apache's constructor wants. `database_address`: noah's SQL listener, HOST:PORT."""
+def prepare_app(machine, document):
+    """For Lab: puts the site's files on the machine; returns what Apache's constructor wants. WordPress's database is noah's listener."""
+    database_address = document["databases"]["main"]["listen"][0]
     if not os.path.exists(f"{WORDPRESS}/wp-settings.php"):
         raise LabError("Debian's package wordpress is not installed: tools/setup demo installs it")
     for directory in ("themes", "plugins", "mu-plugins", "uploads"):
@@ -145,3 +146,16 @@ def cookies_of(answer):
     return "; ".join(f"{name}={value}" for name, value in found.items())
 
 
+
+
+# ---- the whole site, for demo.py and story.py
+
+def make_site(lab, users=0, say=lambda text: None):
+    """Starts everything and installs WordPress through noah."""
+    lab.start(say)
+    wordpress = WordPress(lab, lab.addresses[lab.noah_servers()[0]])
+    wordpress.make_database(lab.databases["main"][0])
+    say("installing WordPress through its web installer, through noah")
+    wordpress.install()
+    wordpress.fill(users)
+    return wordpress
