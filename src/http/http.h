@@ -22,11 +22,12 @@ struct http_core *http_core_new(struct loop *loop, struct board *board, struct b
 bool http_core_use(struct http_core *core, struct snapshot *snapshot) MUST_CHECK;
 /* A connection accepted at `listener` (one of the addresses of a site's `listen`). Owns the descriptor from here on. */
 void http_core_accepted(struct http_core *core, const struct address *listener, int descriptor, const struct address *from);
-/* Closes idle connections, lets requests under way finish (their answers say "Connection: close") and pools nothing any more. What is
- * accepted afterwards is answered once and closed. */
+/* Closes idle connections, lets requests under way finish (their answers say "Connection: close") and pools nothing any more.
+ * What is accepted afterwards is answered once and closed. */
 void http_core_drain(struct http_core *core);
 unsigned http_core_open(const struct http_core *core); /* client connections */
-/* The access log is another descriptor now (after rotation, or because the cluster file changed); what was gathered goes to the old one. */
+/* The access log is another descriptor now (after rotation, or because the cluster file changed); what was gathered goes to the
+ * old one. */
 void http_core_reopen_log(struct http_core *core, int access_log);
 /* Writes out the log and frees everything. After loop_run has returned, before loop_free. */
 void http_core_free(struct http_core *core);

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The life of a visitor's connection, top to bottom: read a request, route it, forward it, log it; then the next one, or park
+ * until more comes. One task runs it while a request is under way; parked it is a record without stack or buffers. Started by
+ * core.c.
+ *
+ *    accepted -> parked -> read -> route -> attempt (forward) -> conclude (own page, counters, log) -> parked, or closed
+ */
+#include "http/http_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const struct {
+	const char *text;
+	int status;
+	enum http_culprit culprit;
+} outcomes[] = {
+#define X(name, text, status, culprit) [name] = {text, status, culprit},
+    HTTP_OUTCOMES(X)
+#undef X
+};
+
+const char *http_outcome_text(enum http_outcome outcome)
+{
+	ASSERT((unsigned)outcome < COUNT_OF(outcomes));
+	return outcomes[outcome].text;
+}
+
+/* What becomes of the visitor's connection. */
+enum fate {
+	FATE_KEEP,
+	FATE_CLOSE,  /* he expects it */
+	FATE_GENTLE, /* he may still be sending: let him read why first (RFC 9112 9.6) */
+	FATE_ABORT,  /* with a reset: he must not take what he has for the whole */
+};
+
+static void client_park(struct http_client *client, int64_t timeout_ms);
+static void client_serve(struct http_client *client);
+static void client_close(struct http_client *client, enum fate fate);
+
+/* ---- parked and not -------------------------------------------------------------------------------------------- */
+
+void http_connection_start(struct http_client *client, int descriptor)
+{
+	struct http_core *core = client->core;
+
+	if (stream_adopt(&client->stream, descriptor) != NET_OK) {
+		LOG_LIMITED(LOG_ERROR, 1000, "HTTP connection refused: the loop cannot watch it: %m");
+		free(client);
+		return;
+	}
+	list_append(&core->clients, &client->link);
+	core->client_count++;
+	BOARD_COUNT(core->lane, connections_open, 1);
+	client_park(client, http_routes_request_timeout_ms(core->routes, client->listener));
+}
+
+static void client_resume(void *argument, enum wait_result why)
+{
+	struct http_client *client = argument;
+
+	CHECK_MAGIC(client, HTTP_CLIENT_MAGIC);
+	client->parked = false;
+	/* Draining: a request that has already come is still answered. */
+	if (why == WAIT_READY || client->stream.watched.readable)
+		client_serve(client);
+	else
+		client_close(client, FATE_CLOSE);
+}
+
+static void client_park(struct http_client *client, int64_t timeout_ms)
+{
+	buffer_release(&client->stream.input);
+	client->parked = true;
+	loop_park(&client->stream.watched, "http", timeout_ms, client_resume, client);
+	if (client->core->draining && client->parked)
+		loop_unpark(&client->stream.watched);
+}
+
+static void client_close(struct http_client *client, enum fate fate)
+{
+	struct http_core *core = client->core;
+
+	switch (fate) {
+	case FATE_GENTLE:
+		stream_close_gently(&client->stream, HTTP_LINGER_MS);
+		break;
+	case FATE_ABORT:
+		stream_abort(&client->stream);
+		break;
+	case FATE_KEEP:
+	case FATE_CLOSE:
+		stream_close(&client->stream);
+		break;
+	}
+	list_remove(&client->link);
+	core->client_count--;
+	BOARD_COUNT(core->lane, connections_open, -1);
+	client->magic = 0;
+	free(client);
+}
+
+/* ---- one request ------------------------------------------------------------------------------------------------ */
+
+static void exchange_begin(struct http_exchange *exchange, struct http_client *client)
+{
+	memset(exchange, 0, offsetof(struct http_exchange, detail) + 1);
+	exchange->core = client->core;
+	exchange->client = client;
+	exchange->routes = http_routes_ref(client->core->routes);
+	exchange->read_before = client->stream.bytes_read - buffer_filled(&client->stream.input);
+	exchange->written_before = client->stream.bytes_written;
+	exchange->started_us = exchange_now_us(exchange);
+}
+
+static void exchange_end(struct http_exchange *exchange)
+{
+	buffer_consume(&exchange->client->stream.input, exchange->kept_bytes);
+	http_routes_unref(exchange->routes);
+}
+
+static enum http_outcome outcome_of_read(struct http_exchange *exchange, enum net_result result)
+{
+	bool begun = buffer_filled(&exchange->client->stream.input) > 0;
+
+	switch (result) {
+	case NET_CANCELLED:
+		return OUTCOME_NOTHING;
+	case NET_TIMEOUT:
+		return begun ? OUTCOME_REQUEST_TIMEOUT : OUTCOME_NOTHING;
+	case NET_NO_RESOURCES:
+		return OUTCOME_NO_RESOURCES;
+	default:
+		return begun ? OUTCOME_REQUEST_CUT : OUTCOME_NOTHING;
+	}
+}
+
+/* The whole head must have come within the request timeout: a byte now and then does not hold a task for ever. */
+static enum http_outcome read_request(struct http_exchange *exchange)
+{
+	struct stream *stream = &exchange->client->stream;
+	struct http_progress progress = {0};
+	struct http_error error;
+	int64_t timeout_ms = http_routes_request_timeout_ms(exchange->routes, exchange->client->listener);
+
+	for (;;) {
+		if (buffer_filled(&stream->input) > 0) {
+			struct span bytes = buffer_span(&stream->input);
+			switch (http_request_parse(&progress, bytes.start, bytes.size, &exchange->request, &exchange->kept_bytes, &error)) {
+			case HTTP_DONE:
+				exchange->parsed = true;
+				exchange->read_us = exchange_now_us(exchange);
+				return OUTCOME_OK;
+			case HTTP_WRONG:
+				exchange->kept_bytes = 0;
+				exchange->fault = error.fault;
+				return OUTCOME_BAD_REQUEST;
+			case HTTP_MORE:
+				exchange->kept_bytes = 0;
+				break;
+			}
+		}
+		int64_t left_ms = timeout_ms - (int64_t)((exchange_now_us(exchange) - exchange->started_us) / 1000u);
+		enum net_result result = left_ms > 0 ? stream_fill(stream, left_ms) : NET_TIMEOUT;
+		if (result != NET_OK)
+			return outcome_of_read(exchange, result);
+	}
+}
+
+/* A body that came with its head stays beside it in the input buffer, so that both can be sent again. Any other will go through
+ * that buffer, so the head moves out. */
+static bool take_body(struct http_exchange *exchange)
+{
+	struct http_request *request = &exchange->request;
+	struct buffer *input = &exchange->client->stream.input;
+	size_t here = buffer_filled(input) - exchange->kept_bytes;
+
+	if (request->framing == HTTP_BODY_NONE || (request->framing == HTTP_BODY_LENGTH && request->length <= here)) {
+		http_body_init(&exchange->upload, PASS_PLAIN, HTTP_BODY_NONE, 0);
+		if (request->framing == HTTP_BODY_LENGTH) {
+			exchange->kept_body = span_of(input->memory + input->start + exchange->kept_bytes, (size_t)request->length);
+			exchange->kept_bytes += (size_t)request->length;
+		}
+		return true;
+	}
+	char *head = arena_allocate(task_arena(), request->head.size);
+	if (head == NULL)
+		return false;
+	memcpy(head, request->head.start, request->head.size);
+	request->head.start = head;
+	buffer_consume(input, exchange->kept_bytes);
+	exchange->kept_bytes = 0;
+	exchange->detached = true;
+	http_body_init(&exchange->upload, request->framing == HTTP_BODY_CHUNKED ? PASS_CHUNKED : PASS_PLAIN, request->framing,
+	               request->length);
+	return true;
+}
+
+static enum http_outcome run_exchange(struct http_exchange *exchange)
+{
+	enum http_outcome outcome = read_request(exchange);
+	if (outcome == OUTCOME_OK)
+		outcome = take_body(exchange) ? http_route(exchange) : OUTCOME_NO_RESOURCES;
+	if (outcome == OUTCOME_OK)
+		outcome = http_attempt(exchange);
+	return outcome;
+}
+
+/* ---- how it ended, in one place --------------------------------------------------------------------------------- */
+
+static void count_outcome(struct http_exchange *exchange, enum http_outcome outcome)
+{
+	struct board_lane *lane = exchange->core->lane;
+
+	if (exchange->answer_whole)
+		BOARD_COUNT(lane, requests, 1);
+	else
+		BOARD_COUNT(lane, requests_failed, 1);
+	switch (exchange->status / 100) {
+	case 2:
+		BOARD_COUNT(lane, answers_2xx, 1);
+		break;
+	case 3:
+		BOARD_COUNT(lane, answers_3xx, 1);
+		break;
+	case 4:
+		BOARD_COUNT(lane, answers_4xx, 1);
+		break;
+	case 5:
+		BOARD_COUNT(lane, answers_5xx, 1);
+		break;
+	}
+	(void)outcome;
+}
+
+static void say_failure(struct http_exchange *exchange, enum http_outcome outcome)
+{
+	LOG_LIMITED(LOG_WARNING, 1000, "site %s: a visitor's request failed (%s): %s",
+	            exchange->site != NULL ? exchange->site->site->name : "-", http_outcome_text(outcome),
+	            exchange->detail[0] != '\0' ? exchange->detail : "see the access log");
+}
+
+static enum fate choose_fate(const struct http_exchange *exchange)
+{
+	if (exchange->answer_begun && !exchange->answer_whole)
+		return exchange->delimited ? FATE_CLOSE : FATE_ABORT;
+	if (!exchange->answer_whole)
+		return FATE_CLOSE; /* he has left, or is owed nothing */
+	if (exchange->keep)
+		return FATE_KEEP;
+	return exchange->upload.done && exchange->parsed && !exchange->client->stream.watched.readable ? FATE_CLOSE : FATE_GENTLE;
+}
+
+/* Own answer, counters, log lines and the connection's fate, all from the outcome. */
+static enum fate conclude(struct http_exchange *exchange, enum http_outcome outcome)
+{
+	bool failure = outcomes[outcome].culprit == BY_SERVER || outcomes[outcome].culprit == BY_NOAH;
+	int status = outcomes[outcome].status;
+
+	if (outcome == OUTCOME_NOTHING)
+		return FATE_CLOSE;
+	if (exchange->fault != HTTP_FAULT_NONE && (outcome == OUTCOME_BAD_REQUEST || outcome == OUTCOME_BAD_BODY)) {
+		status = http_fault_status(exchange->fault);
+		snprintf(exchange->detail, sizeof(exchange->detail), "%s", http_fault_text(exchange->fault));
+	}
+	if (status != 0 && !exchange->answer_begun) {
+		exchange->keep = exchange->parsed && exchange->request.keep_alive && exchange_is_uploaded(exchange) &&
+		                 !exchange->core->draining && outcome != OUTCOME_STOPPING;
+		http_answer(exchange, status);
+	}
+	count_outcome(exchange, outcome);
+	if (failure)
+		say_failure(exchange, outcome);
+	http_log_exchange(exchange->core->log, exchange, outcome, failure);
+	return choose_fate(exchange);
+}
+
+/* ---- request after request -------------------------------------------------------------------------------------- */
+
+static void client_serve(struct http_client *client)
+{
+	struct task_mark mark = task_mark();
+	int64_t idle_ms = HTTP_FIRST_REQUEST_MS;
+	struct http_exchange exchange;
+	enum fate fate;
+
+	do { /* requests that came together are answered in their order (RFC 9112 9.3.2) */
+		exchange_begin(&exchange, client);
+		fate = conclude(&exchange, run_exchange(&exchange));
+		if (exchange.site != NULL)
+			idle_ms = exchange.site->site->idle_timeout_ms;
+		exchange_end(&exchange);
+		task_rewind(mark);
+	} while (fate == FATE_KEEP && buffer_filled(&client->stream.input) > 0);
+	if (fate == FATE_KEEP)
+		client_park(client, idle_ms);
+	else
+		client_close(client, fate);
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The core: what one traffic thread's HTTP front owns, and the verbs that process/traffic.c calls on it: new snapshot, new
+ * connection, drain, end.
+ */
+#include "http/http_private.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+struct http_core *http_core_new(struct loop *loop, struct board *board, struct board_lane *lane, int access_log)
+{
+	struct http_core *core = calloc(1, sizeof(*core));
+
+	if (core == NULL)
+		return NULL;
+	core->magic = HTTP_CORE_MAGIC;
+	core->loop = loop;
+	core->lane = lane;
+	list_init(&core->clients);
+	upstream_core_init(&core->upstream, loop, board, lane);
+	core->log = http_log_new(access_log);
+	if (core->log == NULL) {
+		free(core);
+		return NULL;
+	}
+	return core;
+}
+
+bool http_core_use(struct http_core *core, struct snapshot *snapshot)
+{
+	CHECK_MAGIC(core, HTTP_CORE_MAGIC);
+	struct http_routes *routes = http_routes_new(core, snapshot);
+	if (routes == NULL)
+		return false;
+	/* The new ones first: an address that both name keeps its pool. */
+	struct http_routes *before = core->routes;
+	core->routes = routes;
+	if (before != NULL)
+		http_routes_unref(before);
+	return true;
+}
+
+static bool find_listener(struct http_core *core, const struct address *listener, uint16_t *index)
+{
+	for (unsigned i = 0; i < core->listener_count; i++) { /* at most HTTP_LISTENERS_MOST, usually one or two */
+		if (address_equal(&core->listeners[i], listener)) {
+			*index = (uint16_t)i;
+			return true;
+		}
+	}
+	if (core->listener_count == HTTP_LISTENERS_MOST)
+		return false;
+	struct address *more = realloc(core->listeners, (core->listener_count + 1) * sizeof(*more));
+	if (more == NULL)
+		return false;
+	core->listeners = more;
+	more[core->listener_count] = *listener;
+	core->listener_count++;
+	if (!http_routes_add_listener(core, core->routes)) {
+		core->listener_count--;
+		return false;
+	}
+	*index = (uint16_t)(core->listener_count - 1);
+	return true;
+}
+
+void http_core_accepted(struct http_core *core, const struct address *listener, int descriptor, const struct address *from)
+{
+	char text[ADDRESS_TEXT_SIZE];
+
+	CHECK_MAGIC(core, HTTP_CORE_MAGIC);
+	ASSERT(core->routes != NULL);
+	struct http_client *client = calloc(1, sizeof(*client));
+	if (client == NULL || !find_listener(core, listener, &client->listener)) {
+		LOG_LIMITED(LOG_ERROR, 1000, "HTTP connection refused: out of memory");
+		free(client);
+		close(descriptor);
+		return;
+	}
+	client->magic = HTTP_CLIENT_MAGIC;
+	client->core = core;
+	address_format_ip(from, text);
+	client->from_size = (uint8_t)strnlen(text, HTTP_ADDRESS_TEXT_SIZE - 1); /* a Unix socket's path may be cut */
+	memcpy(client->from, text, client->from_size);
+	BOARD_COUNT(core->lane, connections_accepted, 1);
+	http_connection_start(client, descriptor);
+}
+
+void http_core_drain(struct http_core *core)
+{
+	CHECK_MAGIC(core, HTTP_CORE_MAGIC);
+	core->draining = true;
+	upstream_core_drain(&core->upstream);
+	LIST_EACH (item, &core->clients) {
+		struct http_client *client = OWNER_OF(item, struct http_client, link);
+		if (client->parked)
+			loop_unpark(&client->stream.watched);
+	}
+}
+
+unsigned http_core_open(const struct http_core *core)
+{
+	return core->client_count;
+}
+
+void http_core_reopen_log(struct http_core *core, int access_log)
+{
+	http_log_reopen(core->log, access_log);
+}
+
+void http_core_free(struct http_core *core)
+{
+	CHECK_MAGIC(core, HTTP_CORE_MAGIC);
+	ASSERT(list_is_empty(&core->clients));
+	upstream_core_drain(&core->upstream);
+	if (core->routes != NULL)
+		http_routes_unref(core->routes);
+	upstream_core_free(&core->upstream);
+	http_log_free(core->log);
+	free(core->listeners);
+	core->magic = 0;
+	free(core);
+}
+
+uint64_t http_core_wall_us(struct http_core *core)
+{
+	uint64_t now_us = loop_now_us(core->loop);
+
+	if (now_us / 1000000u != core->wall_offset_second) {
+		core->wall_offset_second = now_us / 1000000u;
+		core->wall_offset_us = clock_wall_us() - clock_monotonic_us();
+	}
+	return now_us + core->wall_offset_us;
+}

@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * One try of a request on one connection to a server: send it, wait for the answer, relay the answer. Read http_forward first.
+ *
+ * A small request costs two system calls here each way: one write of the head with what has come of the body, one read of the
+ * answer's. A body never holds more than the two input buffers; who does not read makes the other side wait.
+ */
+#include "http/http_private.h"
+
+#include <poll.h>
+#include <stdio.h>
+
+#define HEAD_OWN_BYTES 2048u /* of a head, written by noah itself; when more is needed the whole is copied to the arena */
+#define HEAD_PARTS     32u
+#define BODY_PARTS     16u
+
+static enum http_outcome send_request(struct http_exchange *exchange);
+static enum http_outcome await_answer(struct http_exchange *exchange);
+static enum http_outcome relay_answer(struct http_exchange *exchange);
+
+enum http_outcome http_forward(struct http_exchange *exchange)
+{
+	exchange->progress_us = exchange_now_us(exchange);
+	enum http_outcome outcome = send_request(exchange);
+	if (outcome == OUTCOME_OK)
+		outcome = await_answer(exchange);
+	if (outcome == OUTCOME_OK)
+		outcome = relay_answer(exchange);
+	return outcome;
+}
+
+/* ---- the request's head -------------------------------------------------------------------------------------------- */
+
+/* X-Forwarded-For says all that the visitor's own said, and then his address: a reader that trusts one proxy takes the last. */
+static void write_forwarded_for(struct http_writer *writer, const struct http_exchange *exchange)
+{
+	const struct http_head *head = &exchange->request.head;
+
+	http_write(writer, SPAN("X-Forwarded-For: "));
+	if ((head->present & HTTP_SET(HTTP_FIELD_X_FORWARDED_FOR)) != 0) {
+		for (unsigned i = head->first[HTTP_FIELD_X_FORWARDED_FOR]; i < head->field_count; i++) {
+			const struct http_field *field = &head->fields[i];
+			if (field->known != HTTP_FIELD_X_FORWARDED_FOR || field->value.size == 0)
+				continue;
+			http_write_reference(writer, http_text(head, field->value));
+			http_write(writer, SPAN(", "));
+		}
+	}
+	http_write(writer, span_of(exchange->client->from, exchange->client->from_size));
+	http_write(writer, SPAN("\r\n"));
+}
+
+static void write_request_head(struct http_writer *writer, const struct http_exchange *exchange)
+{
+	const struct http_request *request = &exchange->request;
+	struct span from = span_of(exchange->client->from, exchange->client->from_size);
+	struct span host = http_text(&request->head, request->host);
+	/* What a stranger says about itself that only a proxy in front of the app may say is replaced or left out. */
+	uint64_t without = HTTP_SET(HTTP_FIELD_X_FORWARDED_FOR) | HTTP_SET(HTTP_FIELD_X_FORWARDED_PROTO) |
+	                   HTTP_SET(HTTP_FIELD_X_FORWARDED_HOST) | HTTP_SET(HTTP_FIELD_X_FORWARDED_PORT) |
+	                   HTTP_SET(HTTP_FIELD_X_REAL_IP) | HTTP_SET(HTTP_FIELD_FORWARDED);
+
+	if (!request->expect_continue)
+		without |= HTTP_SET(HTTP_FIELD_EXPECT); /* of HTTP/1.0: has no meaning (RFC 9110 10.1.1) */
+	if (request->has_max_forwards)
+		without |= HTTP_SET(HTTP_FIELD_MAX_FORWARDS);
+	http_write_request(writer, request, without, span_of_text(exchange->site->site->name));
+	write_forwarded_for(writer, exchange);
+	http_write(writer, SPAN("X-Forwarded-Proto: http\r\nX-Real-IP: "));
+	http_write(writer, from);
+	http_write(writer, request->head.minor == 0 ? SPAN("\r\nVia: 1.0 noah\r\n") : SPAN("\r\nVia: 1.1 noah\r\n"));
+	if (host.size > 0)
+		http_write_field(writer, SPAN("X-Forwarded-Host"), host);
+	if (request->has_max_forwards)
+		http_write_field_number(writer, SPAN("Max-Forwards"), request->max_forwards - 1);
+	http_write_framing(writer, request->framing, request->length);
+	http_write_head_end(writer);
+}
+
+/* Room for a head that HEAD_OWN_BYTES and HEAD_PARTS cannot hold: everything is copied. */
+static bool writer_retry(struct http_writer *writer, size_t head_size)
+{
+	size_t room = head_size + HEAD_OWN_BYTES;
+	char *memory = arena_allocate(task_arena(), room);
+	if (memory == NULL)
+		return false;
+	http_writer_init(writer, memory, room, NULL, 0);
+	return true;
+}
+
+static enum http_outcome send_request(struct http_exchange *exchange)
+{
+	char own[HEAD_OWN_BYTES];
+	struct iovec parts[HEAD_PARTS + 1];
+	struct http_writer writer;
+	struct stream *stream = &exchange->server->stream;
+	uint64_t written_before = stream->bytes_written;
+
+	http_writer_init(&writer, own, sizeof(own), parts, HEAD_PARTS);
+	write_request_head(&writer, exchange);
+	if (!http_writer_finish(&writer)) {
+		if (!writer_retry(&writer, exchange->request.head.size * 2u)) /* names and host may stand in it twice */
+			return OUTCOME_NO_RESOURCES;
+		write_request_head(&writer, exchange);
+		if (!http_writer_finish(&writer))
+			return OUTCOME_NO_RESOURCES;
+		parts[0] = (struct iovec){.iov_base = writer.memory, .iov_len = writer.size};
+		writer.part_count = 1;
+	}
+	if (exchange->kept_body.size > 0)
+		parts[writer.part_count++] =
+		    (struct iovec){.iov_base = (void *)(uintptr_t)exchange->kept_body.start, .iov_len = exchange->kept_body.size};
+	enum net_result result = stream_write(stream, parts, writer.part_count, exchange->site->site->answer_timeout_ms);
+	exchange->sent = stream->bytes_written != written_before;
+	exchange->sent_us = exchange_now_us(exchange);
+	switch (result) {
+	case NET_OK:
+		return OUTCOME_OK;
+	case NET_CANCELLED:
+		return OUTCOME_STOPPING;
+	case NET_TIMEOUT:
+		return OUTCOME_ANSWER_TIMEOUT;
+	default:
+		snprintf(exchange->detail, sizeof(exchange->detail), "%s: %s while the request was sent", exchange->target->text,
+		         net_result_text(result));
+		return OUTCOME_SERVER_CLOSED;
+	}
+}
+
+/* ---- waiting for the server ---------------------------------------------------------------------------------------- */
+
+/* An end of the visitor's stream alone is not the end of his interest (he may have closed his half only, RFC 9112 9.6); a reset
+ * is. */
+static bool visitor_is_gone(const struct http_client *client)
+{
+	struct pollfd ask = {.fd = client->stream.watched.descriptor, .events = POLLRDHUP};
+	return poll(&ask, 1, 0) == 1 && (ask.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+/* How long the present silence may last, and what it means then. */
+static int64_t silence_limit_ms(const struct http_exchange *exchange, enum http_outcome *meaning)
+{
+	const struct cluster_site *site = exchange->site->site;
+
+	if (exchange_is_uploaded(exchange) || exchange->upload_broken || exchange->upload_pending > 0) {
+		*meaning = exchange->answer_begun ? OUTCOME_ANSWER_STALLED : OUTCOME_ANSWER_TIMEOUT;
+		return site->answer_timeout_ms;
+	}
+	*meaning = OUTCOME_REQUEST_TIMEOUT;
+	return site->request_timeout_ms;
+}
+
+/* Something may have happened to server or visitor: OUTCOME_OK means look again. */
+static enum http_outcome wait_for_any(struct http_exchange *exchange)
+{
+	struct http_client *client = exchange->client;
+	struct wait_queue *queues[] = {&exchange->server->stream.watched.readers, &client->stream.watched.readers,
+	                               &exchange->server->stream.watched.writers};
+	enum http_outcome meaning;
+	int64_t limit_ms = silence_limit_ms(exchange, &meaning);
+	int64_t left_ms = limit_ms - (int64_t)((exchange_now_us(exchange) - exchange->progress_us) / 1000u);
+	bool may_move = !exchange->answer_begun && exchange_is_uploaded(exchange) && http_attempt_may_repeat(exchange);
+
+	if (left_ms <= 0)
+		return meaning;
+	switch (task_wait_any(queues, exchange->upload_pending > 0 ? 3 : 2,
+	                      may_move && left_ms > HTTP_DOWN_SLICE_MS ? HTTP_DOWN_SLICE_MS : left_ms)) {
+	case WAIT_READY:
+		return client->stream.watched.hangup && visitor_is_gone(client) ? OUTCOME_VISITOR_GONE : OUTCOME_OK;
+	case WAIT_TIMEOUT:
+		return may_move && http_attempt_may_move(exchange) ? OUTCOME_SERVER_DOWN : OUTCOME_OK;
+	case WAIT_CANCELLED:
+		break;
+	}
+	return OUTCOME_STOPPING;
+}
+
+/* Gets at least one byte more from the server, while the rest of the request goes out. OUTCOME_SERVER_CLOSED: it has ended its
+ * side in order; OUTCOME_ANSWER_CUT: it broke off. */
+static enum http_outcome fill_from_server(struct http_exchange *exchange)
+{
+	struct stream *server = &exchange->server->stream;
+
+	for (;;) {
+		enum http_outcome outcome = OUTCOME_OK;
+		if (!exchange_is_uploaded(exchange) && !exchange->upload_broken)
+			outcome = http_upload_step(exchange);
+		if (outcome != OUTCOME_OK)
+			return outcome;
+		switch (stream_fill_now(server)) {
+		case NET_OK:
+			exchange->progress_us = exchange_now_us(exchange);
+			return OUTCOME_OK;
+		case NET_TIMEOUT:
+			break;
+		case NET_CLOSED:
+			return OUTCOME_SERVER_CLOSED;
+		case NET_NO_RESOURCES:
+			return OUTCOME_NO_RESOURCES;
+		default:
+			return OUTCOME_ANSWER_CUT;
+		}
+		if (exchange->upload_more && !exchange_is_uploaded(exchange) && !exchange->upload_broken)
+			continue;
+		outcome = wait_for_any(exchange);
+		if (outcome != OUTCOME_OK)
+			return outcome;
+	}
+}
+
+/* ---- the answer's head --------------------------------------------------------------------------------------------- */
+
+static enum http_outcome outcome_of_write(enum net_result result)
+{
+	switch (result) {
+	case NET_OK:
+		return OUTCOME_OK;
+	case NET_TIMEOUT:
+		return OUTCOME_VISITOR_STALLED;
+	case NET_CANCELLED:
+		return OUTCOME_STOPPING;
+	default:
+		return OUTCOME_VISITOR_GONE;
+	}
+}
+
+/* 100, 103 and the like go on to visitors that know them (RFC 9110 15.2). */
+static enum http_outcome relay_interim(struct http_exchange *exchange)
+{
+	char own[HTTP_HEAD_MOST / 4];
+	struct http_writer writer;
+
+	if (exchange->request.head.minor == 0)
+		return OUTCOME_OK;
+	http_writer_init(&writer, own, sizeof(own), NULL, 0);
+	http_write_response(&writer, &exchange->response, 0);
+	http_write_head_end(&writer);
+	if (!http_writer_finish(&writer))
+		return OUTCOME_OK; /* too large to be worth it: it is only a hint */
+	BOARD_COUNT(exchange->core->lane, answers_1xx, 1);
+	return outcome_of_write(
+	    stream_write_bytes(&exchange->client->stream, own, writer.size, exchange->site->site->idle_timeout_ms));
+}
+
+static enum http_outcome bad_answer(struct http_exchange *exchange, const char *what)
+{
+	snprintf(exchange->detail, sizeof(exchange->detail), "%s: %s", exchange->target->text, what);
+	return OUTCOME_BAD_ANSWER;
+}
+
+/* The server ended before its final head was complete. */
+static enum http_outcome ended_early(struct http_exchange *exchange)
+{
+	bool nothing = buffer_filled(&exchange->server->stream.input) == 0;
+	snprintf(exchange->detail, sizeof(exchange->detail), "%s closed the connection %s", exchange->target->text,
+	         nothing ? "without an answer" : "in the middle of its answer's head");
+	return OUTCOME_SERVER_CLOSED; /* the visitor has seen nothing of it */
+}
+
+static enum http_outcome got_interim(struct http_exchange *exchange, unsigned count, size_t used)
+{
+	if (exchange->response.status == 101)
+		return bad_answer(exchange, "101 Switching Protocols to a request that did not ask for it");
+	if (count > HTTP_INTERIM_MOST)
+		return bad_answer(exchange, "too many interim answers");
+	enum http_outcome outcome = relay_interim(exchange);
+	buffer_consume(&exchange->server->stream.input, used);
+	return outcome;
+}
+
+/* Until the final head is in exchange->response; it stays in the server's input buffer. */
+static enum http_outcome await_answer(struct http_exchange *exchange)
+{
+	struct buffer *input = &exchange->server->stream.input;
+	struct http_progress progress = {0};
+	struct http_error error;
+	unsigned interims = 0;
+	size_t used;
+
+	for (;;) {
+		enum http_outcome outcome = OUTCOME_OK;
+		enum http_answer answer = HTTP_MORE;
+		if (buffer_filled(input) > 0) {
+			struct span bytes = buffer_span(input);
+			answer = http_response_parse(&progress, bytes.start, bytes.size, exchange->request.method, &exchange->response, &used,
+			                             &error);
+		}
+		if (answer == HTTP_WRONG)
+			return bad_answer(exchange, http_fault_text(error.fault));
+		if (answer == HTTP_DONE && exchange->response.status >= 200) {
+			exchange->first_byte_us = exchange->progress_us;
+			exchange->kept_answer_head = used;
+			upstream_worked(exchange->target);
+			return OUTCOME_OK;
+		}
+		if (answer == HTTP_DONE) {
+			outcome = got_interim(exchange, ++interims, used);
+			progress = (struct http_progress){0};
+		} else {
+			outcome = fill_from_server(exchange);
+		}
+		if (outcome == OUTCOME_SERVER_CLOSED || outcome == OUTCOME_ANSWER_CUT)
+			return ended_early(exchange);
+		if (outcome != OUTCOME_OK)
+			return outcome;
+	}
+}
+
+/* ---- relaying the answer ------------------------------------------------------------------------------------------- */
+
+/* How the answer's body goes to this visitor, and whether he can tell its end without the connection's. */
+static enum http_framing choose_framing(struct http_exchange *exchange)
+{
+	const struct http_response *response = &exchange->response;
+	bool old = exchange->request.head.minor == 0;
+	enum http_passing passing = PASS_PLAIN;
+	enum http_framing framing = response->framing;
+
+	if (framing == HTTP_BODY_CHUNKED)
+		passing = old ? PASS_DECODED : PASS_CHUNKED;
+	else if (framing == HTTP_BODY_UNTIL_CLOSE && !old)
+		passing = PASS_WRAPPED;
+	http_body_init(&exchange->download, passing, response->framing, response->length);
+	if (framing == HTTP_BODY_NONE && response->has_length)
+		return HTTP_BODY_LENGTH; /* to HEAD, or 304: what GET would get */
+	if (framing == HTTP_BODY_CHUNKED || framing == HTTP_BODY_UNTIL_CLOSE)
+		return old ? HTTP_BODY_UNTIL_CLOSE : HTTP_BODY_CHUNKED;
+	return framing;
+}
+
+static void write_answer_head(struct http_writer *writer, struct http_exchange *exchange, enum http_framing framing)
+{
+	const struct http_response *response = &exchange->response;
+
+	http_write_response(writer, response, 0);
+	http_write(writer, response->head.minor == 0 ? SPAN("Via: 1.0 noah\r\n") : SPAN("Via: 1.1 noah\r\n"));
+	if ((response->head.present & HTTP_SET(HTTP_FIELD_DATE)) == 0)
+		http_write_field(writer, SPAN("Date"), http_date_now(&exchange->core->date, http_core_wall_us(exchange->core)));
+	if (!exchange->keep)
+		http_write(writer, SPAN("Connection: close\r\n"));
+	else if (exchange->request.head.minor == 0)
+		http_write(writer, SPAN("Connection: keep-alive\r\n"));
+	http_write_framing(writer, framing, response->length);
+	http_write_head_end(writer);
+}
+
+/* What of the server's input goes on to the visitor. */
+struct gathering {
+	struct iovec *parts;
+	unsigned count, most;
+	size_t used; /* bytes of the input that are dealt with once the parts are sent */
+	char chunk_header[HTTP_CHUNK_HEADER_SIZE];
+};
+
+static void gather(struct gathering *gathering, const char *start, size_t size)
+{
+	if (size > 0)
+		gathering->parts[gathering->count++] = (struct iovec){.iov_base = (void *)(uintptr_t)start, .iov_len = size};
+}
+
+/* False: the server's body is malformed. */
+static bool gather_body(struct http_exchange *exchange, struct gathering *gathering)
+{
+	const struct buffer *input = &exchange->server->stream.input;
+	struct http_body *body = &exchange->download;
+	struct http_step step;
+
+	while (!body->done && gathering->used < buffer_filled(input) && gathering->count + 3 <= gathering->most) {
+		struct span bytes = buffer_span(input);
+		bytes.start += gathering->used;
+		bytes.size -= gathering->used;
+		if (!http_body_next(body, bytes, &step, &exchange->fault))
+			return false;
+		ASSERT(step.skip + step.forward + step.drop > 0);
+		if (body->passing == PASS_WRAPPED)
+			gather(gathering, gathering->chunk_header, http_chunk_header(step.forward, gathering->chunk_header));
+		gather(gathering, bytes.start + step.skip, step.forward);
+		if (body->passing == PASS_WRAPPED)
+			gather(gathering, "\r\n", 2);
+		gathering->used += step.skip + step.forward + step.drop;
+	}
+	return true;
+}
+
+static enum http_outcome send_gathered(struct http_exchange *exchange, struct gathering *gathering)
+{
+	struct stream *client = &exchange->client->stream;
+
+	if (gathering->count > 0) {
+		exchange->answer_begun = true;
+		enum http_outcome outcome =
+		    outcome_of_write(stream_write(client, gathering->parts, gathering->count, exchange->site->site->idle_timeout_ms));
+		if (outcome != OUTCOME_OK)
+			return outcome;
+	}
+	buffer_consume(&exchange->server->stream.input, gathering->used);
+	exchange->progress_us = exchange_now_us(exchange);
+	return OUTCOME_OK;
+}
+
+static enum http_outcome bad_body(struct http_exchange *exchange)
+{
+	return bad_answer(exchange, http_fault_text(exchange->fault));
+}
+
+/* The head, and with it what has already come of the body: one write. */
+static enum http_outcome send_answer_head(struct http_exchange *exchange)
+{
+	char own[HEAD_OWN_BYTES];
+	struct iovec parts[HEAD_PARTS + BODY_PARTS];
+	struct gathering gathering = {.parts = parts, .most = COUNT_OF(parts), .used = exchange->kept_answer_head};
+	struct http_writer writer;
+	enum http_framing framing = choose_framing(exchange);
+
+	exchange->status = exchange->response.status;
+	exchange->delimited = framing != HTTP_BODY_UNTIL_CLOSE;
+	exchange->keep =
+	    exchange->request.keep_alive && !exchange->core->draining && exchange_is_uploaded(exchange) && exchange->delimited;
+	http_writer_init(&writer, own, sizeof(own), parts, HEAD_PARTS);
+	write_answer_head(&writer, exchange, framing);
+	if (!http_writer_finish(&writer)) {
+		if (!writer_retry(&writer, exchange->response.head.size))
+			return OUTCOME_NO_RESOURCES;
+		write_answer_head(&writer, exchange, framing);
+		if (!http_writer_finish(&writer))
+			return OUTCOME_NO_RESOURCES;
+		parts[0] = (struct iovec){.iov_base = writer.memory, .iov_len = writer.size};
+		writer.part_count = 1;
+	}
+	gathering.count = writer.part_count;
+	if (!gather_body(exchange, &gathering))
+		return bad_body(exchange);
+	return send_gathered(exchange, &gathering);
+}
+
+/* The server's side has ended: in order, or not. */
+static enum http_outcome body_ended(struct http_exchange *exchange, enum http_outcome outcome)
+{
+	struct http_body *body = &exchange->download;
+
+	if (outcome == OUTCOME_SERVER_CLOSED && body->until_close) {
+		body->done = true;
+		if (body->passing != PASS_WRAPPED)
+			return OUTCOME_OK;
+		return outcome_of_write(
+		    stream_write_bytes(&exchange->client->stream, "0\r\n\r\n", 5, exchange->site->site->idle_timeout_ms));
+	}
+	if (outcome == OUTCOME_SERVER_CLOSED || outcome == OUTCOME_ANSWER_CUT) {
+		snprintf(exchange->detail, sizeof(exchange->detail), "%s closed the connection in the middle of its answer",
+		         exchange->target->text);
+		return OUTCOME_ANSWER_CUT;
+	}
+	return outcome;
+}
+
+static enum http_outcome relay_body_piece(struct http_exchange *exchange)
+{
+	struct iovec parts[BODY_PARTS];
+	struct gathering gathering = {.parts = parts, .most = COUNT_OF(parts)};
+
+	if (buffer_filled(&exchange->server->stream.input) == 0) {
+		enum http_outcome outcome = fill_from_server(exchange);
+		if (outcome != OUTCOME_OK)
+			return body_ended(exchange, outcome);
+	}
+	if (!gather_body(exchange, &gathering))
+		return bad_body(exchange);
+	return send_gathered(exchange, &gathering);
+}
+
+static enum http_outcome relay_answer(struct http_exchange *exchange)
+{
+	enum http_outcome outcome = send_answer_head(exchange);
+
+	for (unsigned round = 1; outcome == OUTCOME_OK && !exchange->download.done; round++) {
+		if (round % HTTP_ROUNDS_AT_ONCE == 0 && task_yield() == WAIT_CANCELLED)
+			return OUTCOME_STOPPING;
+		outcome = relay_body_piece(exchange);
+	}
+	exchange->answer_whole = outcome == OUTCOME_OK;
+	return outcome;
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What the files of http/ share with one another and with nobody else.
+ */
+#ifndef NOAH_HTTP_PRIVATE_H
+#define NOAH_HTTP_PRIVATE_H
+
+#include "http/http.h"
+#include "net/net.h"
+#include "proto/http.h"
+#include "upstream/upstream.h"
+
+/* ---- bounds and fixed times ------------------------------------------------------------------------------------- */
+
+#define HTTP_INTERIM_MOST     16u   /* 1xx answers before the final one */
+#define HTTP_VIA_MOST         16u   /* proxies that a request may have passed: 508 */
+#define HTTP_LISTENERS_MOST   1024u /* addresses on which connections were ever accepted */
+#define HTTP_LINGER_MS        2000  /* how long a connection that is closed after an error may take to read why */
+#define HTTP_FIRST_REQUEST_MS 30000 /* from accept to the first byte, when no site's idle timeout is known yet */
+#define HTTP_DOWN_SLICE_MS    250   /* how often a request that waits for its first byte looks whether its server has died */
+#define HTTP_ROUNDS_AT_ONCE   16u   /* buffers relayed before other connections have their turn */
+#define HTTP_DETAIL_SIZE      512u
+
+/* ---- how a request can end -------------------------------------------------------------------------------------- */
+
+enum http_culprit {
+	BY_NOBODY,
+	BY_VISITOR,
+	BY_SERVER, /* these two are failures: counted, and written to noah's log too */
+	BY_NOAH,
+};
+
+/* name; word in the access log (`end=`); status of noah's own answer when none has begun (0: none is given); whose doing. An
+ * answer that has begun and cannot be finished ends with its connection. */
+#define HTTP_OUTCOMES(X)                                                                                              \
+	X(OUTCOME_OK, "ok", 0, BY_NOBODY)                         /* the visitor has the server's whole answer */         \
+	X(OUTCOME_NOTHING, "nothing", 0, BY_NOBODY)               /* no request came: not logged */                       \
+	X(OUTCOME_ANSWERED_HERE, "answered-here", 200, BY_NOBODY) /* OPTIONS with Max-Forwards: 0 */                      \
+	X(OUTCOME_BAD_REQUEST, "bad-request", 400, BY_VISITOR)    /* the parser's fault says which status */              \
+	X(OUTCOME_REFUSED_METHOD, "refused-method", 405, BY_VISITOR)                                                      \
+	X(OUTCOME_UNKNOWN_SITE, "unknown-site", 421, BY_VISITOR)                                                          \
+	X(OUTCOME_BODY_TOO_LARGE, "body-too-large", 413, BY_VISITOR)                                                      \
+	X(OUTCOME_BAD_BODY, "bad-body", 400, BY_VISITOR)                                                                  \
+	X(OUTCOME_REQUEST_TIMEOUT, "request-timeout", 408, BY_VISITOR)                                                    \
+	X(OUTCOME_REQUEST_CUT, "request-cut", 0, BY_VISITOR)         /* the visitor left in the middle of his request */  \
+	X(OUTCOME_VISITOR_GONE, "visitor-gone", 0, BY_VISITOR)       /* … before he had his answer */                   \
+	X(OUTCOME_VISITOR_STALLED, "visitor-stalled", 0, BY_VISITOR) /* … or took no byte of it for the idle timeout */ \
+	X(OUTCOME_LOOP, "loop", 508, BY_NOAH)                        /* too many Via */                                   \
+	X(OUTCOME_NO_SERVER, "no-server", 503, BY_SERVER)            /* none is usable */                                 \
+	X(OUTCOME_CONNECT_FAILED, "connect-failed", 503, BY_SERVER)                                                       \
+	X(OUTCOME_SERVER_CLOSED, "server-closed", 502, BY_SERVER) /* without an answer */                                 \
+	X(OUTCOME_SERVER_DOWN, "server-down", 504, BY_SERVER)     /* checks found it dead while the request waited */     \
+	X(OUTCOME_ANSWER_TIMEOUT, "answer-timeout", 504, BY_SERVER)                                                       \
+	X(OUTCOME_BAD_ANSWER, "bad-answer", 502, BY_SERVER)                                                               \
+	X(OUTCOME_ANSWER_CUT, "answer-cut", 502, BY_SERVER)         /* the server left in the middle of its answer */     \
+	X(OUTCOME_ANSWER_STALLED, "answer-stalled", 504, BY_SERVER) /* or fell silent */                                  \
+	X(OUTCOME_NO_RESOURCES, "no-resources", 503, BY_NOAH)       /* memory or descriptors */                           \
+	X(OUTCOME_STOPPING, "stopping", 503, BY_NOAH)               /* noah is being stopped and cannot wait */
+
+enum http_outcome {
+#define X(name, text, status, culprit) name,
+	HTTP_OUTCOMES(X)
+#undef X
+};
+const char *http_outcome_text(enum http_outcome outcome);
+
+/* ---- the core ------------------------------------------------------------------------------------------------- */
+
+struct http_log;
+struct http_routes;
+
+#define HTTP_CORE_MAGIC 0x68636f72u
+struct http_core {
+	uint32_t magic;
+	bool draining;
+	struct loop *loop;
+	struct board_lane *lane;
+	struct upstream_core upstream;
+	struct http_routes *routes; /* in force; NULL before the first http_core_use */
+	struct http_log *log;
+	struct list clients;
+	unsigned client_count;
+	unsigned listener_count;
+	struct address *listeners; /* those that a connection ever came from */
+	struct http_date date;
+	uint64_t wall_offset_us, wall_offset_second; /* wall clock less loop clock, looked up once a second */
+};
+
+/* The wall clock as of this turn of the loop. */
+uint64_t http_core_wall_us(struct http_core *core);
+
+/* ---- a visitor's connection (connection.c) ----------------------------------------------------------------------- */
+
+#define HTTP_ADDRESS_TEXT_SIZE 46u /* an IPv6 address and its zero */
+
+/* All that an idle connection costs besides the socket. */
+#define HTTP_CLIENT_MAGIC 0x68636c69u
+struct http_client {
+	uint32_t magic;
+	uint16_t listener; /* index into core->listeners */
+	bool parked;
+	uint8_t from_size;
+	char from[HTTP_ADDRESS_TEXT_SIZE]; /* the visitor's address, without port */
+	struct http_core *core;
+	struct list link; /* core->clients */
+	struct stream stream;
+};
+
+/* ---- bodies (body.c) -------------------------------------------------------------------------------------------- */
+
+/* One body on its way through. */
+enum http_passing {
+	PASS_PLAIN,   /* as it comes */
+	PASS_CHUNKED, /* chunked to chunked: checked, without extensions and trailers */
+	PASS_DECODED, /* chunked to plain: for HTTP/1.0 */
+	PASS_WRAPPED, /* plain until close to chunked */
+};
+
+struct http_body {
+	uint8_t passing;  /* enum http_passing */
+	bool until_close; /* no length: its end is the connection's */
+	bool done;
+	uint64_t left;          /* of a known length */
+	uint64_t content_bytes; /* so far */
+	struct http_chunked chunked;
+};
+
+/* Of the bytes at hand: skip, then forward, then drop. */
+struct http_step {
+	size_t skip, forward, drop;
+};
+
+void http_body_init(struct http_body *body, enum http_passing passing, enum http_framing framing, uint64_t length);
+/* The next step through `bytes` (not empty; the body is not done). False: *fault says what is wrong with the body. */
+bool http_body_next(struct http_body *body, struct span bytes, struct http_step *step, enum http_fault *fault) MUST_CHECK;
+
+/* ---- one request and its answer ---------------------------------------------------------------------------------- */
+
+struct http_exchange {
+	struct http_core *core;
+	struct http_client *client;
+	struct http_routes *routes; /* its own reference */
+	struct upstream_site *site; /* NULL until routed */
+
+	/* the request */
+	bool parsed;        /* `request` is filled */
+	bool detached;      /* the head was copied to the arena; the client's input holds the body only */
+	bool upload_broken; /* the server takes no more of the body; it may still answer */
+	bool upload_more;   /* it could go on at once, but others had their turn */
+	size_t kept_bytes;  /* head and body that stay in the client's input until the exchange ends, for retries and the log */
+	enum http_fault fault;
+	struct span kept_body;
+	struct http_body upload;            /* detached: what is still to be read from the visitor */
+	size_t upload_pending, upload_drop; /* at the front of the client's input: to be sent, then to be dropped */
+
+	/* the server */
+	struct upstream_target *target; /* the last one, for the log */
+	struct upstream_connection *server;
+	uint32_t tried;      /* bits of servers whose new connection failed */
+	unsigned tries;      /* connections on which it was tried */
+	bool counted_active; /* upstream_begin without upstream_end */
+	bool sent;           /* a byte of it went out on the present connection */
+	bool fresh_only;     /* a reused connection has failed: no other one */
+	bool retry_paid;
+
+	/* the answer */
+	bool answer_begun, answer_whole; /* a byte of it has gone to the visitor; all of it */
+	bool keep;                       /* his connection can be used again */
+	bool delimited;                  /* he can tell a whole answer from a cut one */
+	int status;
+	size_t kept_answer_head; /* bytes of its head at the front of the server's input */
+	struct http_body download;
+
+	/* microseconds of loop time; 0: not reached */
+	uint64_t started_us, read_us, connect_us, sent_us, first_byte_us;
+	uint64_t progress_us;                 /* last time a byte moved */
+	uint64_t read_before, written_before; /* counters of the client's stream */
+
+	char detail[HTTP_DETAIL_SIZE]; /* the cause in words; "" when there is none */
+	/* large, filled by the parsers: not cleared */
+	struct http_request request;
+	struct http_response response;
+};
+
+static inline uint64_t exchange_now_us(const struct http_exchange *exchange)
+{
+	return loop_now_us(exchange->core->loop);
+}
+
+/* The server has the whole request. */
+static inline bool exchange_is_uploaded(const struct http_exchange *exchange)
+{
+	return exchange->upload.done && exchange->upload_pending == 0;
+}
+
+/* A connection was accepted, its record is filled but for the stream. (connection.c) */
+void http_connection_start(struct http_client *client, int descriptor);
+
+/* ---- routes (route.c) -------------------------------------------------------------------------------------------- */
+
+struct http_routes *http_routes_new(struct http_core *core, struct snapshot *snapshot) MUST_CHECK; /* NULL: no memory */
+struct http_routes *http_routes_ref(struct http_routes *routes);
+void http_routes_unref(struct http_routes *routes);
+/* The core knows one listener more: finds out which sites answer there. False: no memory. */
+bool http_routes_add_listener(struct http_core *core, struct http_routes *routes) MUST_CHECK;
+/* Timeouts for a connection whose site is not known yet. */
+int64_t http_routes_request_timeout_ms(const struct http_routes *routes, unsigned listener);
+/* Finds exchange->site, and refuses what needs no server. */
+enum http_outcome http_route(struct http_exchange *exchange) MUST_CHECK;
+
+/* ---- forwarding -------------------------------------------------------------------------------------------------- */
+
+/* Sends the request to a server of its site and relays the answer, with retries. (attempt.c) */
+enum http_outcome http_attempt(struct http_exchange *exchange) MUST_CHECK;
+/* True: the request that waits on a server found down may move to another one; the retry is paid for. (attempt.c) */
+bool http_attempt_may_move(struct http_exchange *exchange) MUST_CHECK;
+/* Idempotent, with its body still in hand: sending it again does no harm. (attempt.c) */
+bool http_attempt_may_repeat(const struct http_exchange *exchange);
+/* One try on exchange->server. (forward.c) */
+enum http_outcome http_forward(struct http_exchange *exchange) MUST_CHECK;
+/* Moves the request's body on as far as it goes without waiting. OUTCOME_OK also when it waits. (upload.c) */
+enum http_outcome http_upload_step(struct http_exchange *exchange) MUST_CHECK;
+
+/* ---- noah's own answers (answer.c) -------------------------------------------------------------------------------- */
+
+/* Sends a page with this status; sets status, answer_begun and answer_whole. */
+void http_answer(struct http_exchange *exchange, int status);
+
+/* ---- the access log (access_log.c) -------------------------------------------------------------------------------- */
+
+struct http_log *http_log_new(int descriptor) MUST_CHECK;
+void http_log_free(struct http_log *log);
+void http_log_reopen(struct http_log *log, int descriptor);
+/* One line. Failures are written out at once. */
+void http_log_exchange(struct http_log *log, struct http_exchange *exchange, enum http_outcome outcome, bool failure);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The request's body on its way to the server, when it was not already there with the head. It goes through the client's input
+ * buffer, never waits by itself (the server may answer before it has everything), and stops reading when the server stops.
+ */
+#include "http/http_private.h"
+
+#include <stdio.h>
+
+/* Sends what is pending; false when the server takes nothing now or any more. */
+static bool send_pending(struct http_exchange *exchange)
+{
+	struct buffer *input = &exchange->client->stream.input;
+
+	while (exchange->upload_pending > 0) {
+		size_t sent;
+		enum net_result result =
+		    stream_write_now(&exchange->server->stream, input->memory + input->start, exchange->upload_pending, &sent);
+		if (result != NET_OK) {
+			exchange->upload_broken = result != NET_TIMEOUT;
+			return false;
+		}
+		buffer_consume(input, sent);
+		exchange->upload_pending -= sent;
+		exchange->progress_us = exchange_now_us(exchange);
+		exchange->sent_us = exchange->progress_us;
+	}
+	buffer_consume(input, exchange->upload_drop);
+	exchange->upload_drop = 0;
+	return true;
+}
+
+static enum http_outcome take_step(struct http_exchange *exchange)
+{
+	struct http_step step;
+
+	if (!http_body_next(&exchange->upload, buffer_span(&exchange->client->stream.input), &step, &exchange->fault))
+		return OUTCOME_BAD_BODY;
+	ASSERT(step.forward + step.drop > 0);
+	exchange->upload_pending = step.forward;
+	exchange->upload_drop = step.drop;
+	uint64_t most = exchange->site->site->body_most_bytes;
+	if (most > 0 && exchange->upload.content_bytes > most) {
+		snprintf(exchange->detail, sizeof(exchange->detail), "the body is longer than the site's limit of %llu bytes",
+		         (unsigned long long)most);
+		return OUTCOME_BODY_TOO_LARGE;
+	}
+	return OUTCOME_OK;
+}
+
+static enum http_outcome outcome_of_read(enum net_result result)
+{
+	switch (result) {
+	case NET_OK:
+	case NET_TIMEOUT: /* nothing there now */
+		return OUTCOME_OK;
+	case NET_CLOSED:
+	case NET_RESET:
+	case NET_UNREACHABLE:
+	case NET_REFUSED:
+	case NET_FAILED:
+		return OUTCOME_REQUEST_CUT;
+	case NET_CANCELLED:
+		return OUTCOME_STOPPING;
+	case NET_NO_RESOURCES:
+		return OUTCOME_NO_RESOURCES;
+	}
+	return OUTCOME_REQUEST_CUT;
+}
+
+enum http_outcome http_upload_step(struct http_exchange *exchange)
+{
+	struct stream *client = &exchange->client->stream;
+
+	exchange->upload_more = false;
+	for (unsigned round = 0; round < HTTP_ROUNDS_AT_ONCE; round++) {
+		if (!send_pending(exchange) || exchange->upload.done)
+			return OUTCOME_OK;
+		if (buffer_filled(&client->input) == 0) {
+			enum net_result result = stream_fill_now(client);
+			if (result != NET_OK) {
+				buffer_release_if_empty(&client->input);
+				return outcome_of_read(result);
+			}
+			exchange->progress_us = exchange_now_us(exchange);
+		}
+		enum http_outcome outcome = take_step(exchange);
+		if (outcome != OUTCOME_OK)
+			return outcome;
+	}
+	exchange->upload_more = true;
+	return task_yield() == WAIT_CANCELLED ? OUTCOME_STOPPING : OUTCOME_OK;
+}

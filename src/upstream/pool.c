@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Pools of idle connections to app servers: one for each address and traffic thread, last in first out, so that a quiet hour lets
+ * the surplus grow old. An idle connection holds no buffer and no task; the loop notes on its record when the server says
+ * anything, and a sweep closes it then.
+ */
+#include "upstream/upstream.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+struct upstream_pool {
+	struct upstream_core *core;
+	struct list link; /* core->pools */
+	struct address address;
+	unsigned references; /* views and connections */
+	unsigned idle_count;
+	struct list idle; /* struct upstream_connection, the one used last in front */
+};
+
+static void sweep(struct timer *timer);
+
+void upstream_core_init(struct upstream_core *core, struct loop *loop, struct board *board, struct board_lane *lane)
+{
+	*core = (struct upstream_core){.loop = loop, .board = board, .lane = lane};
+	list_init(&core->pools);
+	timer_init(&core->sweep, sweep);
+}
+
+/* ---- pools ------------------------------------------------------------------------------------------------------ */
+
+struct upstream_pool *upstream_pool_ref(struct upstream_core *core, const struct address *address)
+{
+	LIST_EACH (item, &core->pools) { /* at most the addresses of the snapshots in use */
+		struct upstream_pool *pool = OWNER_OF(item, struct upstream_pool, link);
+		if (address_equal(&pool->address, address)) {
+			pool->references++;
+			return pool;
+		}
+	}
+	struct upstream_pool *pool = calloc(1, sizeof(*pool));
+	if (pool == NULL)
+		return NULL;
+	pool->core = core;
+	pool->address = *address;
+	pool->references = 1;
+	list_init(&pool->idle);
+	list_append(&core->pools, &pool->link);
+	return pool;
+}
+
+static void close_all_idle(struct upstream_pool *pool)
+{
+	LIST_EACH_SAFE (item, &pool->idle)
+		upstream_close(OWNER_OF(item, struct upstream_connection, link));
+}
+
+void upstream_pool_unref(struct upstream_pool *pool)
+{
+	ASSERT(pool->references > 0);
+	/* Only idle connections hold it any more: nobody can take them. */
+	if (pool->references - 1 == pool->idle_count && pool->idle_count > 0)
+		close_all_idle(pool);
+	if (--pool->references > 0)
+		return;
+	list_remove(&pool->link);
+	free(pool);
+}
+
+void upstream_core_drain(struct upstream_core *core)
+{
+	core->draining = true;
+	LIST_EACH (item, &core->pools)
+		close_all_idle(OWNER_OF(item, struct upstream_pool, link));
+}
+
+void upstream_core_free(struct upstream_core *core)
+{
+	timer_clear(&core->sweep);
+	ASSERT(list_is_empty(&core->pools));
+}
+
+/* ---- connections ------------------------------------------------------------------------------------------------ */
+
+static void take_off_list(struct upstream_connection *connection)
+{
+	list_remove(&connection->link);
+	connection->pool->idle_count--;
+	connection->pool->core->idle_count--;
+}
+
+static bool socket_is_silent(const struct upstream_connection *connection)
+{
+	char byte;
+	ssize_t size = recv(connection->stream.watched.descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	return size < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+struct upstream_connection *upstream_take_idle(const struct upstream_target *target, bool careful)
+{
+	struct upstream_pool *pool = target->pool;
+	uint64_t now_us = loop_now_us(pool->core->loop);
+
+	while (!list_is_empty(&pool->idle)) { /* at most UPSTREAM_IDLE_MOST */
+		struct upstream_connection *connection = OWNER_OF(pool->idle.next, struct upstream_connection, link);
+		if (careful && now_us - connection->idle_since_us > UPSTREAM_CAREFUL_IDLE_MS * 1000u)
+			return NULL; /* those behind it are older still */
+		take_off_list(connection);
+		if (stream_is_quiet(&connection->stream) && (!careful || socket_is_silent(connection))) {
+			connection->reused = true;
+			BOARD_COUNT(pool->core->lane, server_connections_reused, 1);
+			return connection;
+		}
+		upstream_close(connection);
+	}
+	return NULL;
+}
+
+/* A server whose machine has gone while it works on a request sends nothing, not even an end: the kernel asks after 10 s of
+ * silence and gives up 9 s later. */
+static void keep_alive(int descriptor)
+{
+	int on = 1, idle_s = 10, every_s = 3, probes = 3;
+	if (setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) != 0 ||
+	    setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s)) != 0 ||
+	    setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, &every_s, sizeof(every_s)) != 0 ||
+	    setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes)) != 0)
+		LOG_LIMITED(LOG_WARNING, 60000, "cannot set keep-alive on a connection to a server: %m");
+}
+
+enum net_result upstream_connect(const struct upstream_target *target, int64_t timeout_ms, struct upstream_connection **out)
+{
+	struct upstream_pool *pool = target->pool;
+	struct upstream_connection *connection = calloc(1, sizeof(*connection));
+
+	*out = NULL;
+	if (connection == NULL)
+		return NET_NO_RESOURCES;
+	connection->magic = UPSTREAM_CONNECTION_MAGIC;
+	connection->pool = pool;
+	pool->references++;
+	list_init(&connection->link);
+	stream_init(&connection->stream);
+	enum net_result result = stream_connect(&connection->stream, &pool->address, timeout_ms);
+	if (result != NET_OK) {
+		upstream_close(connection);
+		return result;
+	}
+	if (pool->address.family != ADDRESS_UNIX)
+		keep_alive(connection->stream.watched.descriptor);
+	BOARD_COUNT(pool->core->lane, server_connections_opened, 1);
+	*out = connection;
+	return NET_OK;
+}
+
+void upstream_give_back(struct upstream_connection *connection)
+{
+	struct upstream_pool *pool = connection->pool;
+	struct upstream_core *core = pool->core;
+
+	CHECK_MAGIC(connection, UPSTREAM_CONNECTION_MAGIC);
+	if (core->draining || pool->references == pool->idle_count + 1 || pool->idle_count >= UPSTREAM_IDLE_MOST ||
+	    buffer_filled(&connection->stream.input) > 0 || !stream_is_quiet(&connection->stream)) {
+		upstream_close(connection);
+		return;
+	}
+	buffer_release(&connection->stream.input);
+	connection->idle_since_us = loop_now_us(core->loop);
+	list_prepend(&pool->idle, &connection->link);
+	pool->idle_count++;
+	core->idle_count++;
+	if (!core->sweep.armed)
+		timer_set(&core->sweep, UPSTREAM_SWEEP_MS);
+}
+
+void upstream_close(struct upstream_connection *connection)
+{
+	struct upstream_pool *pool = connection->pool;
+
+	CHECK_MAGIC(connection, UPSTREAM_CONNECTION_MAGIC);
+	if (!list_is_empty(&connection->link))
+		take_off_list(connection);
+	stream_close(&connection->stream);
+	connection->magic = 0;
+	free(connection);
+	upstream_pool_unref(pool);
+}
+
+static void sweep_pool(struct upstream_pool *pool, uint64_t now_us)
+{
+	LIST_EACH_SAFE (item, &pool->idle) {
+		struct upstream_connection *connection = OWNER_OF(item, struct upstream_connection, link);
+		if (now_us - connection->idle_since_us > UPSTREAM_IDLE_MS * 1000u || !stream_is_quiet(&connection->stream))
+			upstream_close(connection);
+	}
+}
+
+/* Only while there are idle connections: an idle noah sleeps. */
+static void sweep(struct timer *timer)
+{
+	struct upstream_core *core = OWNER_OF(timer, struct upstream_core, sweep);
+
+	LIST_EACH (item, &core->pools)
+		sweep_pool(OWNER_OF(item, struct upstream_pool, link), loop_now_us(core->loop));
+	if (core->idle_count > 0)
+		timer_set(&core->sweep, UPSTREAM_SWEEP_MS);
+}
