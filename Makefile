@@ -108,12 +108,12 @@ test:
 demo:
 	tools/setup demo
 	$(MAKE) all
-	$(PYTHON) lab/demo
+	$(PYTHON) -m lab.demo
 
 demo-check:
 	tools/setup demo
 	$(MAKE) all
-	$(PYTHON) lab/demo --check
+	$(PYTHON) -m lab.demo --check
 
 bench:
 	tools/setup bench peers

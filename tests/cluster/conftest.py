@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the cluster tests share. They need root, for the lab makes namespaces; without it they fail and say so."""
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+
+def pytest_runtest_setup(item):
+    if os.geteuid() != 0:
+        pytest.fail(f"{item.name}: the lab makes network namespaces: please run as root", pytrace=False)
