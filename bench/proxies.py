@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The programs that bench/run measures: how each is started, which processes it consists of, and what they used.
+
+Every proxy is started pinned to PROXY_CPU; the backend, the databases and the load run on LOAD_CPU. Processes die with the
+bench (PR_SET_PDEATHSIG), also when it is killed.
+"""
+import contextlib
+import ctypes
+import glob
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), ".."))
+sys.path.insert(0, ROOT)
+from tests.support.mariadb import free_port, wait_for  # noqa: E402
+from tests.support.noah import Noah  # noqa: E402
+
+BUILD = os.environ.get("BUILD", os.path.join(ROOT, "build"))
+PEERS = os.path.join(ROOT, "build", "peers-root")
+PROXY_CPU = min(os.sched_getaffinity(0))
+LOAD_CPU = max(os.sched_getaffinity(0))
+DESCRIPTORS = 65536
+PR_SET_PDEATHSIG = 1
+
+_libc = ctypes.CDLL(None)
+
+
+@contextlib.contextmanager
+def pinned(cpu):
+    """What is started inside runs on this processor only."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {cpu})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _die_with_parent():
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def start(cpu, command, output, **more):
+    with pinned(cpu):
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, preexec_fn=_die_with_parent, **more)
+
+
+def stop(process):
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def start_printing_port(cpu, command):
+    process = start(cpu, command, subprocess.PIPE, text=True)
+    return process, int(process.stdout.readline())
+
+
+def raise_descriptor_limit():
+    """As far as the kernel lets us, up to DESCRIPTORS; for this process and all that it starts."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for wanted in (DESCRIPTORS, hard):
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(wanted, hard)))
+            return
+
+
+# ---- what processes use ---------------------------------------------------------------------------------------------------
+
+def family(pid):
+    """The process and everything below it."""
+    found, todo = [], [pid]
+    while todo:
+        pid = todo.pop()
+        found.append(pid)
+        for path in glob.glob(f"/proc/{pid}/task/*/children"):
+            with contextlib.suppress(OSError), open(path, encoding="ascii") as file:
+                todo += [int(word) for word in file.read().split()]
+    return found
+
+
+def cpu_ns(pids):
+    """Time on the processor so far, in user and system mode, of all threads."""
+    total = 0
+    for pid in pids:
+        for path in glob.glob(f"/proc/{pid}/task/*/schedstat"):
+            with contextlib.suppress(OSError), open(path, encoding="ascii") as file:
+                total += int(file.read().split()[0])
+    return total
+
+
+def memory_bytes(pids):
+    """Resident memory; a page shared by several of them counts once (each has its share of it)."""
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+            total += int(re.search(r"^Pss:\s+(\d+) kB", file.read(), re.M)[1]) * 1024
+    return total
+
+
+# ---- the proxies ----------------------------------------------------------------------------------------------------------
+
+class Proxy:
+    """`http` and `sql` are (address, port) or None; `hot` is the process that carries the traffic."""
+    name = version = ""
+    http = sql = None
+
+    def pids(self):
+        raise NotImplementedError
+
+    def hot(self):
+        return self.pids()[0]
+
+    def close(self):
+        raise NotImplementedError
+
+
+class Relay(Proxy):
+    """The floor: one for each target."""
+    name = version = "bare relay"
+
+    def __init__(self, target, kind):
+        self.process, port = start_printing_port(PROXY_CPU, [os.path.join(BUILD, "bench/relay"), "127.0.0.1", f"{target[0]}:{target[1]}"])
+        setattr(self, kind, ("127.0.0.1", port))
+
+    def pids(self):
+        return [self.process.pid]
+
+    def close(self):
+        stop(self.process)
+
+
+class NoahProxy(Proxy):
+    """sites: the backend; databases: name -> the servers of that database."""
+    name = "noah"
+
+    def __init__(self, directory, backend, databases):
+        self.http = ("127.0.0.1", free_port())
+        self.databases = {name: ("127.0.0.1", free_port()) for name in databases}
+        self.access_log = os.path.join(directory, "noah-access.log")
+        with pinned(PROXY_CPU):
+            self.noah = Noah(os.path.join(directory, "noah"), self.text(directory, backend, databases))
+        self.version = subprocess.run([os.environ.get("NOAH", os.path.join(BUILD, "noah")), "--version"], stdout=subprocess.PIPE, text=True,
+                                      check=True).stdout.strip()
+
+    def text(self, directory, backend, databases):
+        servers = {"front": "127.0.0.1", "web1": backend[0]}
+        lines = [f"log: {{ access: {self.access_log} }}", "sites:", "  bench.example:", "    on: [front]",
+                 f"    listen: [\"127.0.0.1:{self.http[1]}\"]", f"    apps: [\"web1:{backend[1]}\"]"]
+        if databases:
+            password = os.path.join(directory, "password")
+            with open(password, "w", encoding="ascii") as file:
+                file.write("noah-secret\n")
+            os.chmod(password, 0o600)
+            lines.append("databases:")
+        for name, members in databases.items():
+            for server in members:
+                servers[f"db{server.server_id}"] = server.address
+            lines += [f"  {name}:", "    on: [front]", f"    listen: [\"127.0.0.1:{self.databases[name][1]}\"]",
+                      f"    account: {{ user: noah, password_file: {password} }}",
+                      "    servers: [" + ", ".join(f"\"db{server.server_id}:{server.port}\"" for server in members) + "]"]
+        head = ["cluster: bench.example", "servers:"] + [f"  {name}: {{ address: {address} }}" for name, address in servers.items()]
+        return "\n".join(head + lines) + "\n"
+
+    def pids(self):
+        return family(self.noah.process.pid)
+
+    def hot(self):
+        return self.noah.child("traffic")
+
+    def close(self):
+        self.noah.close()
+
+
+def peer_command(name):
+    """From the scratch root with its own libraries when it is there, else this system's; None when neither is."""
+    program = os.path.join(PEERS, "usr/sbin", name)
+    if os.path.exists(program):
+        loader = glob.glob(os.path.join(PEERS, "usr/lib*/ld-linux-*.so.*")) + glob.glob(os.path.join(PEERS, "usr/lib/*/ld-linux-*.so.*"))
+        libraries = glob.glob(os.path.join(PEERS, "usr/lib/*-linux-gnu"))
+        return [loader[0], "--library-path", ":".join(libraries), program]
+    return next(([path] for path in (f"/usr/sbin/{name}", f"/usr/bin/{name}") if os.path.exists(path)), None)
+
+
+def peer_configuration(template, folder, **values):
+    with open(os.path.join(ROOT, "bench/peers", template), encoding="utf-8") as file:
+        text = file.read()
+    for key, value in values.items():
+        text = text.replace(f"@{key.upper()}@", value)
+    path = os.path.join(folder, template)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    return path
+
+
+def text_of(address):
+    return f"{address[0]}:{address[1]}"
+
+
+class HAProxy(Proxy):
+    name = "HAProxy"
+
+    def __init__(self, directory, backend, database):
+        command = peer_command("haproxy")
+        self.version = re.search(r"version (\S+)", subprocess.run(command + ["-v"], stdout=subprocess.PIPE, text=True, check=True).stdout)[1]
+        self.http, self.sql = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
+        path = peer_configuration("haproxy.cfg", directory, http=text_of(self.http), sql=text_of(self.sql), backend=text_of(backend),
+                                  database=text_of(database or self.http))
+        self.access_log = os.path.join(directory, "haproxy-access.log")
+        with open(self.access_log, "ab") as log, open(os.path.join(directory, "haproxy-error.log"), "ab") as errors:
+            self.process = start(PROXY_CPU, command + ["-db", "-f", path], log, stderr=errors)
+
+    def pids(self):
+        return family(self.process.pid)
+
+    def close(self):
+        stop(self.process)
+
+
+class Nginx(Proxy):
+    name = "nginx"
+
+    def __init__(self, directory, backend):
+        command = peer_command("nginx")
+        self.version = re.search(r"nginx/(\S+)", subprocess.run(command + ["-v"], stderr=subprocess.PIPE, text=True, check=True).stderr)[1]
+        self.http = ("127.0.0.1", free_port())
+        self.access_log = os.path.join(directory, "nginx-access.log")
+        path = peer_configuration("nginx.conf", directory, http=text_of(self.http), backend=text_of(backend), directory=directory,
+                                  log=self.access_log)
+        with open(os.path.join(directory, "nginx-output.log"), "ab") as output:
+            self.process = start(PROXY_CPU, command + ["-p", directory, "-c", path], output, stderr=output)
+
+    def pids(self):
+        return family(self.process.pid)
+
+    def hot(self):
+        return self.pids()[-1]
+
+    def close(self):
+        stop(self.process)
