@@ -207,12 +207,14 @@ def text_of(address):
 class HAProxy(Proxy):
     name = "HAProxy"
 
-    def __init__(self, directory, backend, database):
+    def __init__(self, directory, backend, database, log="stdout"):
+        directory = os.path.join(directory, "haproxy-" + log)
+        os.mkdir(directory)
         command = peer_command("haproxy")
         self.version = re.search(r"version (\S+)", subprocess.run(command + ["-v"], stdout=subprocess.PIPE, text=True, check=True).stdout)[1]
         self.http, self.sql = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
         path = peer_configuration("haproxy.cfg", directory, http=text_of(self.http), sql=text_of(self.sql), backend=text_of(backend),
-                                  database=text_of(database or self.http))
+                                  database=text_of(database or backend), log=log)
         self.access_log = os.path.join(directory, "haproxy-access.log")
         with open(self.access_log, "ab") as log, open(os.path.join(directory, "haproxy-error.log"), "ab") as errors:
             self.process = start(PROXY_CPU, command + ["-db", "-f", path], log, stderr=errors)
