@@ -132,6 +132,7 @@ struct cluster_messages {
 	unsigned count;      /* kept */
 	unsigned left_out;
 	char text[CLUSTER_MESSAGES_MOST][512];
+	unsigned line[CLUSTER_MESSAGES_MOST], column[CLUSTER_MESSAGES_MOST]; /* of each; 0: the whole file */
 };
 
 /* How much of the world outside the file is looked at. */

@@ -159,6 +159,17 @@ static const struct key *find_misplaced(const char *parent, const char *word)
 	return NULL;
 }
 
+/* The path of the table with NAME for the `*`, without its last word. */
+static void report_misplaced_key(struct load *load, const struct tree_node *key_node, const struct key *elsewhere)
+{
+	const char *word = key_word_of(elsewhere);
+	char place[KEY_PATH_SIZE * 2] = "";
+	size_t used = 0;
+	for (const char *at = elsewhere->path; at + 1 < word; at++)
+		used += (size_t)snprintf(place + used, sizeof(place) - used, *at == '*' ? "NAME" : "%c", *at);
+	load_report(load, key_node, "unknown key; `%s` belongs %s%s", word, used == 0 ? "at the top of the file" : "under ", place);
+}
+
 static void report_unknown_key(struct load *load, const struct tree_node *key_node, const char *parent)
 {
 	const char *word = key_node->text.start;
@@ -170,10 +181,7 @@ static void report_unknown_key(struct load *load, const struct tree_node *key_no
 	char known[200] = "";
 	list_children(parent, known, sizeof(known));
 	if (elsewhere != NULL && (suggestion.word == NULL || suggestion.distance > 0))
-		load_report(load, key_node, "unknown key; `%s` belongs %s%.*s", word,
-		            elsewhere->path == key_word_of(elsewhere) ? "at the top of the file" : "under ",
-		            (int)(key_word_of(elsewhere) - elsewhere->path) - (key_word_of(elsewhere) > elsewhere->path),
-		            elsewhere->path);
+		report_misplaced_key(load, key_node, elsewhere);
 	else if (suggestion.word != NULL)
 		load_report(load, key_node, "unknown key; did you mean `%s`?", suggestion.word);
 	else

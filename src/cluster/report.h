@@ -14,8 +14,7 @@
 struct report {
 	const char *file;
 	struct cluster_messages *messages;
-	uint64_t places[CLUSTER_MESSAGES_MOST]; /* line << 32 | column of each kept message */
-	unsigned total;                         /* kept or not */
+	unsigned total; /* kept or not */
 };
 
 void report_init(struct report *report, const char *file, struct cluster_messages *messages);

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * reference: every key with its default and an example in Markdown, from the table of keys. docs/cluster-file.md contains this
+ * text; a test keeps it up to date.
+ */
+#include "cluster/keys.h"
+#include "cluster/values.h"
+
+#include <stdio.h>
+
+/* The words of the table use `*` and `[]`; people read NAME. */
+static void print_path(const struct key *key, FILE *out)
+{
+	for (const char *at = key->path; *at != '\0'; at++)
+		if (*at == '*')
+			fputs("NAME", out);
+		else
+			fputc(*at, out);
+}
+
+static void print_cell(const char *text, FILE *out)
+{
+	for (; *text != '\0'; text++) {
+		if (*text == '|')
+			fputc('\\', out);
+		fputc(*text, out);
+	}
+}
+
+static const char *kind_of(const struct key *key)
+{
+	switch (key->type) {
+	case KEY_SECTION:
+		return "keys below";
+	case KEY_NAMED_MAP:
+	case KEY_HOST_MAP:
+		return "names";
+	case KEY_LIST:
+		return "list";
+	case KEY_NAME:
+		return "name";
+	case KEY_TEXT:
+		return "text";
+	case KEY_FILE:
+		return "file";
+	case KEY_URL_PATH:
+	case KEY_CHECK_GET:
+		return "path";
+	case KEY_HOST:
+		return "host name";
+	case KEY_IP:
+		return "address";
+	case KEY_LISTEN_HTTP:
+	case KEY_LISTEN_DATABASE:
+		return "place to listen";
+	case KEY_ON:
+		return "server";
+	case KEY_APP:
+	case KEY_APP_SERVER:
+		return "server:port";
+	case KEY_DURATION:
+		return "duration";
+	case KEY_SIZE:
+		return "size";
+	case KEY_NUMBER:
+		return "number";
+	case KEY_CHOICE:
+		return "word";
+	case KEY_STATUS:
+		return "codes";
+	case KEY_CHECK_TCP:
+		return "`true`";
+	case KEY_CHECK_DIGEST:
+		return "hex digits";
+	}
+	return "";
+}
+
+/* "duration, 10ms to 1h", "list of at most 16", "word: `allow`, `refuse`" */
+static void print_kind(const struct key *key, FILE *out)
+{
+	char least[VALUE_TEXT_SIZE], most[VALUE_TEXT_SIZE];
+	fputs(kind_of(key), out);
+	switch (key->type) {
+	case KEY_DURATION:
+		fprintf(out, ", %s to %s", value_format_duration(key->least, least), value_format_duration(key->most, most));
+		break;
+	case KEY_SIZE:
+		fprintf(out, ", %s to %s", value_format_size(key->least, least), value_format_size(key->most, most));
+		break;
+	case KEY_NUMBER:
+		fprintf(out, ", %llu to %llu", (unsigned long long)key->least, (unsigned long long)key->most);
+		break;
+	case KEY_NAMED_MAP:
+	case KEY_HOST_MAP:
+	case KEY_LIST:
+		fprintf(out, ", %llu to %llu", (unsigned long long)key->least, (unsigned long long)key->most);
+		break;
+	case KEY_CHOICE:
+		for (const struct key_word *word = key->words; word->word != NULL; word++)
+			fprintf(out, "%s`%s`", word == key->words ? ": " : " or ", word->word);
+		break;
+	default:
+		break;
+	}
+}
+
+static void print_default(const struct key *key, FILE *out)
+{
+	if (key->required)
+		fputs("**required**", out);
+	else if (key->otherwise != NULL)
+		print_cell(key->otherwise, out);
+	else if (key->standard != NULL)
+		fprintf(out, "`%s`", key->standard);
+}
+
+void cluster_print_reference(FILE *out)
+{
+	const char *part = "";
+	for (const struct key *key = keys; key < keys + key_count; key++) {
+		if (key->about == NULL)
+			continue; /* the elements of a list are described by the list */
+		size_t size = strcspn(key->path, ".");
+		if (strncmp(part, key->path, size) != 0 || part[size] != '\0') {
+			if (strchr(key->path, '.') == NULL)
+				part = key->path;
+			fprintf(out, "%s### `%s`\n\n| key | value | default | meaning | example |\n|---|---|---|---|---|\n",
+			        key == keys ? "" : "\n", part);
+		}
+		fputs("| `", out);
+		print_path(key, out);
+		fputs("` | ", out);
+		print_kind(key, out);
+		fputs(" | ", out);
+		print_default(key, out);
+		fputs(" | ", out);
+		print_cell(key->about, out);
+		fprintf(out, " | `%s: ", key_word_of(key));
+		print_cell(key->example, out);
+		fputs("` |\n", out);
+	}
+}
