@@ -30,10 +30,10 @@ LoadModule php_module {php}
 TypesConfig /etc/mime.types
 DirectoryIndex index.php index.html
 AddHandler application/x-httpd-php .php
-StartServers 4
-MinSpareServers 2
-MaxSpareServers 8
-MaxRequestWorkers 40
+StartServers 16
+MinSpareServers 8
+MaxSpareServers 24
+MaxRequestWorkers 64
 KeepAliveTimeout 15
 MaxKeepAliveRequests 0
 Timeout 60

@@ -7,9 +7,7 @@
 """
 import argparse
 import os
-import select
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -94,31 +92,29 @@ def _columns():
         return 80
 
 
-def status_line(lab):
-    running = [noah for noah in lab.noahs() if noah.is_running()]
-    if not running:
-        return "noah is not running"
-    try:
-        return running[0].status_line()
-    except (LabError, subprocess.TimeoutExpired) as problem:
-        return f"noah does not answer: {' '.join(str(problem).split())}"
-
-
-def watch(lab, control, view):
-    """Until quit: shows the line and does what is typed."""
-    listening, typed = [0], b""
+def show_status(noah, view):
+    """A thread: noah's own line, once a second, until the demo ends."""
     while True:
-        view.show(status_line(lab))
-        until = time.monotonic() + 1
-        while (left := until - time.monotonic()) > 0 and select.select(listening, [], [], left)[0]:
-            data = os.read(0, 4096)
-            if not data:
-                listening = []  # nobody types; it goes on until a signal
-            *lines, typed = (typed + data).split(b"\n")
-            for line in lines:
-                if line.strip() in (b"quit", b"exit"):
-                    return
-                view.say(control.do(line.decode("utf-8", "replace")))
+        if noah.is_running():
+            with noah.status_lines() as lines:
+                for line in lines.stdout:
+                    view.show(line.rstrip())
+        else:
+            view.show("noah is not running")
+        time.sleep(1)
+
+
+def obey(control, view):
+    """Does what is typed, until quit. Ctrl-C and signals end it, too."""
+    typed = b""
+    while data := os.read(0, 4096):
+        *lines, typed = (typed + data).split(b"\n")
+        for line in lines:
+            if line.strip() in (b"quit", b"exit"):
+                return
+            view.say(control.do(line.decode("utf-8", "replace")))
+    while True:
+        signal.pause()  # nobody types
 
 
 def demo():
@@ -138,7 +134,8 @@ def demo():
             user, password = ADMINISTRATOR
             say(INTRODUCTION.format(address=lab.addresses[front], front=lab.addresses[front], user=user, password=password,
                                     python=sys.executable))
-            watch(lab, control, view)
+            threading.Thread(target=show_status, args=(lab.noahs()[0], view), daemon=True).start()
+            obey(control, view)
         except KeyboardInterrupt:
             pass
         finally:

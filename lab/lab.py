@@ -38,11 +38,11 @@ class Lab:
         if text is None:
             with open(file, encoding="utf-8") as opened:
                 text = opened.read()
-        document = yaml.safe_load(text)
+        document = read_file(text)
         addresses = {name: str(server["address"]) for name, server in document["servers"].items()}
         if host:
             text, addresses = _move_off_the_hosts_networks(text, addresses)
-            document = yaml.safe_load(text)
+            document = read_file(text)
         self.text = text
         self.document = document
         self.addresses = addresses
@@ -197,6 +197,11 @@ class Lab:
     def save_logs(self, directory):
         for machine in self.machines.values():
             machine.save_logs(directory)
+
+
+def read_file(text):
+    """The cluster file as dictionaries, lists and strings: as noah, and unlike YAML 1.1, it takes `on` for a word."""
+    return yaml.load(text, Loader=yaml.BaseLoader)
 
 
 def _split_app(app):

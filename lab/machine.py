@@ -130,10 +130,13 @@ class Machine:
         """Starts a program that goes on; its output is appended to the file `log` (inside)."""
         self._ask({"spawn": [str(word) for word in argv], "log": log, "environment": environment or {}})
 
+    def command(self, argv):
+        """The command of the host that runs a program in the machine."""
+        return ["nsenter", "-t", str(self.pid), "-n", "-m", "-u", "-i", "-p", "--", *map(str, argv)]
+
     def run(self, argv, check=True, timeout=60, stdin=None):
         """Runs a program to its end; returns the CompletedProcess with stdout and stderr as text."""
-        result = subprocess.run(["nsenter", "-t", str(self.pid), "-n", "-m", "-u", "-i", "-p", "--", *map(str, argv)],
-                                stdin=subprocess.DEVNULL if stdin is None else None, input=stdin, stdout=subprocess.PIPE,
+        result = subprocess.run(self.command(argv), stdin=subprocess.DEVNULL if stdin is None else None, input=stdin, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True, timeout=timeout, check=False, start_new_session=True)
         if check and result.returncode != 0:
             raise LabError(f"{self.name}: {' '.join(map(str, argv))} ended with {result.returncode}: "

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 
 from .machine import LOGS, Ended, LabError, wait_for
 
@@ -15,7 +16,7 @@ FAULTS = ("AddressSanitizer", "ThreadSanitizer", "LeakSanitizer", "runtime error
 
 
 class Noah:
-    names = ("noah",)
+    names = ("noah", "noah-traffic", "noah-watch")  # the supervisor and its children
 
     def __init__(self, machine, text, passwords):
         """`text`: the cluster file; `passwords`: {file: text}."""
@@ -45,7 +46,7 @@ class Noah:
 
     def stop(self):
         """As an administrator would: it finishes what is under way."""
-        self.machine.signal(signal.SIGTERM, *self.names)
+        self.machine.signal(signal.SIGTERM, self.names[0])
         wait_for(lambda: not self.is_running(), 90, f"noah on {self.machine.name} to end")
 
     def kill(self):
@@ -68,8 +69,10 @@ class Noah:
     def status(self):
         return json.loads(self.command("status", "--json").stdout)
 
-    def status_line(self):
-        return self.command("status", "--line").stdout.strip()
+    def status_lines(self, every_s=1):
+        """A Popen that prints noah's one-line view again and again, until it is ended or noah ends."""
+        return subprocess.Popen(self.machine.command([BINARY, "status", "--every", every_s]), stdin=subprocess.DEVNULL, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
 
     def counters(self):
         return self.status()["counters"]

@@ -240,8 +240,14 @@ class Story:
 
 
 def _explains(line, record):
-    """Does the line of noah's access log say what the visitor saw?"""
-    return bool(line) and (record.result == loads.CUT or not record.status or f" {record.status} " in line)
+    """Does the line of noah's access log (docs/http.md) say what the visitor saw, and why?"""
+    match = re.search(r'" (\d+) \d+ ".* end=(\S+)(?: cause="(.*)")?$', line)
+    if not match:
+        return False
+    status, end, cause = int(match[1]), match[2], match[3]
+    if end == "ok":  # the server itself answered so
+        return record.result == loads.FAILED and status == record.status
+    return bool(cause) and (record.result == loads.CUT or not record.status or status == record.status)
 
 
 def _list(things, most=8):

@@ -11,3 +11,11 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspa
 def pytest_runtest_setup(item):
     if os.geteuid() != 0:
         pytest.fail(f"{item.name}: the lab makes network namespaces: please run as root", pytrace=False)
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item):
+    """Lets fixtures see how the test itself ended (node.rep_call)."""
+    outcome = yield
+    report = outcome.get_result()
+    setattr(item, f"rep_{report.when}", report)
