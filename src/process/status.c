@@ -190,6 +190,20 @@ static json_t *counters_json(const struct supervisor *supervisor)
 	return counters;
 }
 
+/* How evenly the threads of traffic are used. */
+static json_t *lanes_json(const struct supervisor *supervisor)
+{
+	json_t *lanes = json_array();
+	for (unsigned i = 0; i < supervisor->threads; i++) {
+		const struct board_lane *lane = &supervisor->board->lanes[i];
+		json_t *json = json_object();
+		json_object_set_new(json, "connections_open", json_integer((json_int_t)atomic_load(&lane->connections_open)));
+		json_object_set_new(json, "sessions_open", json_integer((json_int_t)atomic_load(&lane->sessions_open)));
+		json_array_append_new(lanes, json);
+	}
+	return lanes;
+}
+
 char *status_make(const struct supervisor *supervisor)
 {
 	const struct cluster *cluster = supervisor->cluster;
@@ -208,6 +222,7 @@ char *status_make(const struct supervisor *supervisor)
 	json_object_set_new(json, "targets", targets);
 	json_object_set_new(json, "processes", processes_json(supervisor, warnings));
 	json_object_set_new(json, "counters", counters_json(supervisor));
+	json_object_set_new(json, "lanes", lanes_json(supervisor));
 	json_object_set_new(json, "warnings", warnings);
 	char *text = json_dumps(json, JSON_COMPACT);
 	json_decref(json);

@@ -78,7 +78,7 @@ static void explain_none(const struct role_member *members, unsigned count, cons
 		up += is_known(&members[i]);
 	if (before != NULL && !is_known(before))
 		snprintf(reason, BOARD_TEXT_SIZE, "no primary: %s, which was it, does not answer", before->name);
-	else if (before != NULL)
+	else if (before != NULL && before->view.read_only)
 		snprintf(reason, BOARD_TEXT_SIZE, "no primary: %s, which was it, is read-only now", before->name);
 	else if (up == 0)
 		snprintf(reason, BOARD_TEXT_SIZE, "no primary: none of its servers answers");
@@ -102,7 +102,7 @@ int roles_decide(struct role_member *members, unsigned count, char reason[BOARD_
 	unsigned able = 0;
 	const struct role_member *before = NULL;
 	for (unsigned i = 0; i < count; i++) {
-		if (members[i].present_primary)
+		if (members[i].present_primary || members[i].was_primary)
 			before = &members[i];
 		if (!can_be_primary(members, count, &members[i]))
 			continue;

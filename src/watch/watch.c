@@ -51,6 +51,8 @@ struct watch {
 	struct board *board;
 	struct snapshot *snapshot; /* NULL before the first */
 	struct list subjects;      /* at most BOARD_TARGETS_MOST */
+	/* the last primary of each database row of the board, also when there is none now: to say who is missed */
+	const struct board_target *last_primary[BOARD_DATABASES_MOST];
 	struct timer look;
 };
 
@@ -76,6 +78,8 @@ static void set_primary(struct watch *watch, const struct cluster_database *data
 {
 	uint64_t before = atomic_load(&row->primary);
 	uint64_t low = primary != NULL ? row_of(watch, primary->target) + 1 : 0;
+	if (primary != NULL)
+		watch->last_primary[row - watch->board->databases] = primary->target;
 	if ((before & UINT32_MAX) != low) {
 		uint64_t epoch = (before >> 32) + 1;
 		if (primary != NULL) /* before the change is seen: whoever sees the new primary reads its users */
@@ -125,11 +129,13 @@ static void decide_database(struct watch *watch, const struct cluster_database *
 		/* Before everyone has had his say, a second writable server might still be to come. */
 		if (subjects[i] == NULL || subjects[i]->last_good < 0)
 			goto out;
-		members[i] = (struct role_member){.name = subjects[i]->name,
-		                                  .address = subjects[i]->address,
-		                                  .health = (enum board_health)atomic_load(&subjects[i]->target->health),
-		                                  .present_primary = present == (uint64_t)target + 1,
-		                                  .view = subjects[i]->view};
+		members[i] = (struct role_member){
+		    .name = subjects[i]->name,
+		    .address = subjects[i]->address,
+		    .health = (enum board_health)atomic_load(&subjects[i]->target->health),
+		    .present_primary = present == (uint64_t)target + 1,
+		    .was_primary = present == 0 \&\& watch->last_primary[row - watch->board->databases] == subjects[i]->target,
+		    .view = subjects[i]->view};
 	}
 	char reason[BOARD_TEXT_SIZE];
 	int primary = roles_decide(members, database->server_count, reason);
@@ -172,7 +178,7 @@ static enum board_health judge(struct subject *subject, bool good, unsigned stre
 static void record(struct subject *subject, const struct check_result *result, uint64_t took_us)
 {
 	struct board_target *target = subject->target;
-	bool same = subject->last_good == (result->good ? 1 : 0);
+	bool first = subject->last_good < 0, same = subject->last_good == (result->good ? 1 : 0);
 	unsigned streak = same ? atomic_load(&target->streak) + 1 : 1;
 	enum board_health before = (enum board_health)atomic_load(&target->health), health = judge(subject, result->good, streak);
 	subject->last_good = result->good ? 1 : 0;
@@ -189,7 +195,7 @@ static void record(struct subject *subject, const struct check_result *result, u
 		atomic_store(&target->health, health);
 		log_write(health == HEALTH_UP ? LOG_NOTICE : LOG_WARNING, "%s is %s: %s", subject->name, board_health_text(health),
 		          result->reason);
-	} else if (!same) {
+	} else if (!same && !first) {
 		log_write(LOG_INFO, "%s %s: %s (still %s)", subject->name, result->good ? "answers again" : "failed a check",
 		          result->reason, board_health_text(health));
 	}
@@ -222,7 +228,7 @@ static void check_once(struct subject *subject)
 	record(subject, &result, clock_monotonic_us() - start_us);
 	if (subject->check.kind != CHECK_MYSQL)
 		return;
-	if (subject->view.known) {
+	if (view.known) {
 		board_text_write(&subject->target->position, subject->view.position);
 		board_text_write(&subject->target->version, subject->client.version);
 	}

@@ -74,7 +74,8 @@ struct role_member {
 	struct address address;
 	enum board_health health;
 	bool present_primary;
-	struct database_view view;
+	bool was_primary;          /* the last that there was, if there is none now */
+	struct database_view view; /* what it said last, perhaps a few checks ago; counts while it is up */
 	/* decided */
 	enum board_role role;
 	char reason[BOARD_TEXT_SIZE]; /* why that role, "" when there is nothing to add */

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the tests of the processes share."""
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
