@@ -4,16 +4,19 @@
 What must hold through the whole story is in check(): each bar is one sentence that is printed with what was measured.
 """
 import contextlib
+import os
 import re
+import shutil
 import time
 
 from . import load as loads
 from .lab import Lab
 from .machine import wait_for
-from .noah import BINARY
+from .noah import BINARY, REPOSITORY
 from .wordpress import make_site, prepare_app
 
 MEMORY_MOST_KILOBYTES = 24 * 1024
+LOGS_KEPT = os.path.join(REPOSITORY, "build", "demo-log")  # of a story that did not go well
 
 
 def percentile(values, share):
@@ -39,12 +42,15 @@ class Story:
     def run(self):
         """True when every bar holds."""
         with Lab(self.file, prepare_app=prepare_app) as self.lab:
+            good = False
             try:
-                return self._run()
-            except BaseException:
-                if self.lab.noahs() and self.lab.noahs()[0].log():
-                    self.say("---- the end of noah's log\n" + self.lab.noahs()[0].log()[-6000:])
-                raise
+                good = self._run()
+            finally:
+                if not good:
+                    shutil.rmtree(LOGS_KEPT, ignore_errors=True)
+                    self.lab.save_logs(LOGS_KEPT)
+                    self.say(f"\nThe logs of all servers are in {LOGS_KEPT}; the end of noah's:\n{self.lab.noahs()[0].log()[-4000:]}")
+            return good
 
     def _run(self):
         self.wordpress = make_site(self.lab, users=1, say=self.tell)
