@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * suggest: what was probably meant by a word that is not one of the known ones. Private to cluster/ and command/.
+ * suggest: what was probably meant by a word that is not one of the known ones. Used by cluster/ and command/.
  */
 #ifndef NOAH_CLUSTER_SUGGEST_H
 #define NOAH_CLUSTER_SUGGEST_H
