@@ -222,17 +222,13 @@ static enum http_answer parse_coding(const struct http_head *head, size_t base, 
 	if (head->repeated & HTTP_SET(HTTP_FIELD_TRANSFER_ENCODING))
 		return http_wrong(error, HTTP_FAULT_CODING, offset);
 	while (http_list_next(&rest, &coding)) {
-		/* An empty element, chunked twice, or chunked that is not last: others may read something else into it. */
-		if (coding.size == 0 || last_is_chunked)
+		/* Not a token, an empty element, or anything behind chunked: others may read something else into it. */
+		if (!is_token(coding) || last_is_chunked)
 			return http_wrong(error, HTTP_FAULT_CODING, offset);
 		last_is_chunked = span_equal_nocase(coding, SPAN("chunked"));
 		others |= !last_is_chunked;
 	}
-	if (others && last_is_chunked)
-		return http_wrong(error, HTTP_FAULT_CODING_UNKNOWN, offset);
-	if (!last_is_chunked)
-		return http_wrong(error, is_token(http_text(head, field->value)) ? HTTP_FAULT_CODING_UNKNOWN : HTTP_FAULT_CODING, offset);
-	return HTTP_DONE;
+	return others ? http_wrong(error, HTTP_FAULT_CODING_UNKNOWN, offset) : HTTP_DONE;
 }
 
 enum http_answer http_head_parse_framing(const struct http_head *head, size_t base, enum http_framing *framing, uint64_t *length,

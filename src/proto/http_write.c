@@ -155,6 +155,8 @@ void http_write_request(struct http_writer *writer, const struct http_request *r
 		write_run(writer, http_text(head, request->query));
 	}
 	http_write(writer, SPAN(" HTTP/1.1\r\n"));
+	if (head->minor == 0) /* meant nothing there, and would mean something now (RFC 9110 10.1.1) */
+		without |= HTTP_SET(HTTP_FIELD_EXPECT);
 	bool own_host = request->target_form == HTTP_TARGET_ABSOLUTE || (head->present & HTTP_SET(HTTP_FIELD_HOST)) == 0;
 	if (own_host && (without & HTTP_SET(HTTP_FIELD_HOST)) == 0) {
 		http_write_field(writer, SPAN("Host"), request->host.size > 0 ? http_text(head, request->host) : host_if_none);
@@ -215,7 +217,8 @@ void http_date_format(uint64_t wall_us, char out[HTTP_DATE_SIZE])
 	month = month < 10 ? month + 2 : month - 10; /* 0 is January */
 	unsigned year = (unsigned)(era * 400) + year_of_era + (month < 2);
 
-	memcpy(out, "Thu, 01 Jan 1970 00:00:00 GMT", HTTP_DATE_SIZE);
+	struct span form = SPAN("Thu, 01 Jan 1970 00:00:00 GMT");
+	memcpy(out, form.start, form.size);
 	memcpy(out, days + day % 7 * 3, 3);
 	put_two(out + 5, of_month);
 	memcpy(out + 8, months + (size_t)month * 3, 3);

@@ -50,6 +50,9 @@ static void test_requests(void **state)
 	/* HTTP/1.0 becomes 1.1, which needs a Host. */
 	expect_request("GET /a?b HTTP/1.0\r\nA: b\r\n\r\n", 0, "GET /a?b HTTP/1.1\r\nHost: fallback.example\r\nA: b\r\n");
 	expect_request("GET /? HTTP/1.0\r\nHost: x\r\n\r\n", 0, "GET /? HTTP/1.1\r\nHost: x\r\n");
+	/* An expectation that HTTP/1.0 ignores must not come to life (found by the fuzzer). */
+	expect_request("POST / HTTP/1.0\r\nHost: a\r\nExpect: 100-continue\r\nA: b\r\n\r\n", 0,
+	               "POST / HTTP/1.1\r\nHost: a\r\nA: b\r\n");
 	/* absolute-form becomes origin-form; its host wins. */
 	expect_request("GET http://b.example:8/p?q HTTP/1.1\r\nHost: a\r\nA: b\r\n\r\n", 0,
 	               "GET /p?q HTTP/1.1\r\nHost: b.example:8\r\nA: b\r\n");
