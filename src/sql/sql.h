@@ -26,5 +26,7 @@ void sql_core_accepted(struct sql_core *core, const struct address *listener, in
 /* Idle sessions end now, busy ones after their statement or transaction; new ones are refused. */
 void sql_core_drain(struct sql_core *core);
 unsigned sql_core_open(const struct sql_core *core); /* sessions of clients */
+/* After its loop has ended: every session and task is gone. */
+void sql_core_free(struct sql_core *core);
 
 #endif

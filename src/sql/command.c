@@ -1,0 +1,631 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * command: one command of a client: read it, understand it, choose the server, have it answered, remember what it changed.
+ *
+ * Called by session.c in the session's task. Where a statement goes: classify.c says whether it is certainly a read; the session's state
+ * says whether it may leave the primary; freshness.c which replica may answer. Everything else goes to the primary.
+ */
+#include "sql/freshness.h"
+#include "sql/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MORE_TIMEOUT_MS     60000
+#define ASSEMBLE_MOST_BYTES (256u * 1024u) /* a longer statement passes through unread: see take_long */
+#define ASSEMBLED_MOST      64u            /* such statements held in memory at once, on one core */
+#define LONG_BEGINNING      64u            /* bytes of a long command that are there before it is looked at */
+#define COMMAND_MOST_BYTES  (1u << 30)     /* the largest max_allowed_packet of a server */
+#define ATTEMPTS_MOST       4u             /* servers that a read is tried on */
+
+static _Thread_local unsigned assembled;
+
+/* ---- reading it ----------------------------------------------------------------------------------------------- */
+
+static enum outcome fill(struct session *session)
+{
+	enum net_result net = stream_fill(&session->client, MORE_TIMEOUT_MS);
+	if (net == NET_OK)
+		return OUTCOME_DONE;
+	return net == NET_CANCELLED ? OUTCOME_CANCELLED : OUTCOME_CLIENT_LOST;
+}
+
+/* Larger than the input buffer: into memory of its own. */
+static enum outcome assemble(struct session *session, struct command *command, size_t size)
+{
+	command->memory = malloc(size);
+	if (command->memory == NULL)
+		return OUTCOME_DONE; /* it passes through unread instead */
+	assembled++;
+	size_t have = 0;
+	for (;;) {
+		struct span bytes = buffer_span(&session->client.input);
+		size_t wanted = bytes.size < size - have ? bytes.size : size - have;
+		memcpy(command->memory + have, bytes.start, wanted);
+		buffer_consume(&session->client.input, wanted);
+		have += wanted;
+		if (have == size)
+			break;
+		enum outcome outcome = fill(session);
+		if (outcome != OUTCOME_DONE)
+			return outcome;
+	}
+	command->packet = span_of(command->memory, size);
+	command->whole = true;
+	return OUTCOME_DONE;
+}
+
+/* Too large to be held: what comes first is looked at, exchange.c passes it on in pieces. */
+static enum outcome begin_long(struct session *session, struct command *command)
+{
+	enum outcome outcome = OUTCOME_DONE;
+	while (buffer_filled(&session->client.input) < LONG_BEGINNING && outcome == OUTCOME_DONE)
+		outcome = fill(session);
+	mysql_request_start(&command->request, COMMAND_MOST_BYTES);
+	command->packet = buffer_span(&session->client.input);
+	return outcome;
+}
+
+/* Reads what is left of a command that was not sent, so that the next one is found. */
+static enum outcome skip_rest(struct session *session, struct command *command, enum outcome outcome)
+{
+	while (!command->request_done) {
+		size_t eaten;
+		if (buffer_filled(&session->client.input) == 0) {
+			enum outcome filled = fill(session);
+			if (filled != OUTCOME_DONE)
+				return filled;
+		}
+		enum mysql_request_event event = mysql_request_feed(&command->request, buffer_span(&session->client.input), &eaten);
+		buffer_consume(&session->client.input, eaten);
+		command->request_done = event == MYSQL_REQUEST_DONE;
+		if (event == MYSQL_REQUEST_BROKEN)
+			return OUTCOME_OUT_OF_ORDER;
+	}
+	session->reply_sequence = (uint8_t)(command->request.sequence + 1);
+	return outcome;
+}
+
+static enum outcome read_command(struct session *session, struct command *command)
+{
+	struct buffer *input = &session->client.input;
+	enum outcome outcome = OUTCOME_DONE;
+	while (buffer_filled(input) < MYSQL_HEADER_SIZE + 1 && outcome == OUTCOME_DONE) {
+		if (buffer_filled(input) == MYSQL_HEADER_SIZE && mysql_header_size(buffer_span(input).start) == 0)
+			return OUTCOME_OUT_OF_ORDER; /* an empty packet is no command */
+		outcome = fill(session);
+	}
+	if (outcome != OUTCOME_DONE)
+		return outcome;
+	const char *header = buffer_span(input).start;
+	if (mysql_header_sequence(header) != 0 || mysql_header_size(header) == 0)
+		return OUTCOME_OUT_OF_ORDER;
+	command->number = (uint8_t)header[MYSQL_HEADER_SIZE];
+	size_t size = MYSQL_HEADER_SIZE + (size_t)mysql_header_size(header);
+	if (size > NET_BUFFER_SIZE) {
+		if (size <= ASSEMBLE_MOST_BYTES && assembled < ASSEMBLED_MOST)
+			return assemble(session, command, size);
+		return begin_long(session, command);
+	}
+	while (buffer_filled(input) < size && outcome == OUTCOME_DONE)
+		outcome = fill(session);
+	if (outcome != OUTCOME_DONE)
+		return outcome;
+	command->packet = span_of(buffer_span(input).start, size);
+	command->in_input = size;
+	command->whole = true;
+	return OUTCOME_DONE;
+}
+
+/* The command is answered: its bytes are no longer needed. */
+static void release_command(struct session *session, struct command *command)
+{
+	if (command->memory != NULL) {
+		free(command->memory);
+		assembled--;
+	}
+	buffer_consume(&session->client.input, command->in_input);
+}
+
+void command_replace(struct command *command, char *memory, size_t size)
+{
+	if (command->memory != NULL)
+		free(command->memory);
+	else
+		assembled++;
+	command->memory = memory;
+	command->packet = span_of(memory, size);
+}
+
+/* ---- where to ------------------------------------------------------------------------------------------------- */
+
+unsigned session_text_mode(const struct session *session)
+{
+	return ((session->status & MYSQL_STATUS_ANSI_QUOTES) != 0 ? SQL_ANSI_QUOTES : 0u) |
+	       ((session->status & MYSQL_STATUS_NO_BACKSLASH_ESCAPES) != 0 ? SQL_NO_BACKSLASH_ESCAPES : 0u) |
+	       ((session->capabilities & MYSQL_CAN_IGNORE_SPACE) != 0 ? SQL_IGNORE_SPACE : 0u) |
+	       (session->charset_is_unsafe ? SQL_UNSAFE_CHARSET : 0u);
+}
+
+static bool is_free(const struct session *session)
+{
+	return session->held == 0 && !session->stays_on_primary &&
+	       (session->status & (MYSQL_STATUS_IN_TRANS | MYSQL_STATUS_AUTOCOMMIT)) == MYSQL_STATUS_AUTOCOMMIT;
+}
+
+bool command_may_read_anywhere(const struct session *session, enum sql_route route)
+{
+	return route == SQL_ROUTE_READ && is_free(session) && !sql_database_is_system(span_of_text(session->schema));
+}
+
+/* May run on a replica while there is no primary: it changes nothing but the session, or reads what every server has. */
+static bool is_harmless(const struct session *session, const struct sql_class *class)
+{
+	if (!is_free(session) || class->binds != SQL_REASON_NONE)
+		return false;
+	if (class->kind == SQL_KIND_SET_SESSION || class->kind == SQL_KIND_USE)
+		return true;
+	return class->kind == SQL_KIND_READ &&
+	       (class->route == SQL_ROUTE_READ || class->reason == SQL_REASON_SYSTEM_VARIABLE || class->reason == SQL_REASON_SERVER_FUNCTION ||
+	        class->reason == SQL_REASON_SYSTEM_TABLE || class->reason == SQL_REASON_SHOW_SERVER || class->reason == SQL_REASON_EXPLAIN);
+}
+
+/* ---- reads ---------------------------------------------------------------------------------------------------- */
+
+/* Where a read was tried in vain. */
+struct tried {
+	bool primary;
+	unsigned count;
+	int rows[CLUSTER_SERVERS_MOST];
+};
+
+static bool was_tried(const struct tried *tried, int row)
+{
+	for (unsigned i = 0; i < tried->count; i++)
+		if (tried->rows[i] == row)
+			return true;
+	return false;
+}
+
+enum choice { CHOICE_PRIMARY, CHOICE_REPLICA, CHOICE_STALE_REPLICA, CHOICE_NONE, CHOICE_REFUSED, CHOICE_CANCELLED };
+
+static unsigned list_replicas(struct session *session, bool stale, const struct tried *tried, int rows[CLUSTER_SERVERS_MOST])
+{
+	unsigned count = database_list_replicas(session->database, stale, session->connections[SLOT_REPLICA].row, rows);
+	unsigned kept = 0;
+	for (unsigned i = 0; i < count; i++)
+		if (!was_tried(tried, rows[i]))
+			rows[kept++] = rows[i];
+	return kept;
+}
+
+static enum choice choose_without_primary(struct session *session, const struct tried *tried, int *row)
+{
+	int rows[CLUSTER_SERVERS_MOST];
+	const struct cluster_database *settings = session->database->settings;
+	if (list_replicas(session, true, tried, rows) == 0)
+		return CHOICE_NONE;
+	if (settings == NULL || settings->stale_reads != STALE_ALLOW)
+		return CHOICE_REFUSED;
+	*row = rows[0];
+	return CHOICE_STALE_REPLICA;
+}
+
+static bool primary_is_usable(const struct sql_database *database)
+{
+	struct database_primary primary = database_find_primary(database);
+	return primary.server != NULL &&
+	       board_target_usable(database_target(database, primary.server->row), loop_now_us(database->core->loop));
+}
+
+/* A replica that has everything that was acknowledged until now; else the primary; without one, what the cluster file allows. */
+static enum choice choose_reader(struct session *session, const struct tried *tried, int *row)
+{
+	struct sql_database *database = session->database;
+	int rows[CLUSTER_SERVERS_MOST];
+	unsigned count = list_replicas(session, false, tried, rows);
+	bool has_primary = database_find_primary(database).server != NULL && !tried->primary;
+	if (has_primary && count == 0)
+		return CHOICE_PRIMARY;
+	if (!has_primary) {
+		if (!tried->primary)
+			session_set_problem(session, "%s", database_why_no_primary(database, (char[DATABASE_REASON_SIZE]){0}));
+		return choose_without_primary(session, tried, row);
+	}
+	struct position needed;
+	switch (freshness_ask(database->freshness, &needed)) {
+	case FRESHNESS_CANCELLED:
+		return CHOICE_CANCELLED;
+	case FRESHNESS_UNKNOWN:
+		session_set_problem(session, "%s", freshness_problem(database->freshness));
+		if (!primary_is_usable(database))
+			return choose_without_primary(session, tried, row);
+		return CHOICE_PRIMARY; /* it may still answer its clients; when it does not, the next attempt knows */
+	case FRESHNESS_KNOWN:
+		break;
+	}
+	for (unsigned i = 0; i < count; i++)
+		if (freshness_has(database->freshness, rows[i], &needed)) {
+			*row = rows[i];
+			return CHOICE_REPLICA;
+		}
+	int64_t wait_ms = database->settings != NULL ? database->settings->fresh_wait_ms : 0;
+	BOARD_COUNT(session_lane(session), reads_waited, 1);
+	if (wait_ms > 0 && freshness_wait(database->freshness, rows[0], &needed, wait_ms)) {
+		*row = rows[0];
+		return CHOICE_REPLICA;
+	}
+	if (task_is_cancelled())
+		return CHOICE_CANCELLED;
+	BOARD_COUNT(session_lane(session), reads_too_late, 1);
+	return CHOICE_PRIMARY;
+}
+
+enum outcome command_outcome(enum exchange_result result)
+{
+	switch (result) {
+	case EXCHANGE_DONE:
+		return OUTCOME_DONE;
+	case EXCHANGE_CUT:
+		return OUTCOME_ANSWER_CUT;
+	case EXCHANGE_BROKEN:
+		return OUTCOME_OUT_OF_ORDER;
+	case EXCHANGE_CANCELLED:
+		return OUTCOME_CANCELLED;
+	case EXCHANGE_LOST:
+	case EXCHANGE_REFUSED:
+		return OUTCOME_READ_LOST;
+	case EXCHANGE_CLIENT_LOST:
+		break;
+	}
+	return OUTCOME_CLIENT_LOST;
+}
+
+static void note_stale(struct session *session, const struct server_connection *connection)
+{
+	BOARD_COUNT(session_lane(session), reads_stale, 1);
+	LOG_LIMITED(LOG_WARNING, 10000, "database %s: %s answers reads although it may be behind, because the primary cannot be asked: %s",
+	            session->database->name, connection->name, session->problem);
+}
+
+static void count_answered_by(struct session *session, const struct server_connection *connection, const struct command *command,
+                              const struct exchange *exchange)
+{
+	bool by_replica = connection == &session->connections[SLOT_REPLICA];
+	if (by_replica && command->class.kind == SQL_KIND_READ)
+		BOARD_COUNT(session_lane(session), reads_replica, 1);
+	if (exchange->has_status && (!by_replica || command->class.kind == SQL_KIND_SET_SESSION))
+		session->status = exchange->status;
+}
+
+static void note_tried(struct tried *tried, enum choice choice, int row)
+{
+	if (choice == CHOICE_PRIMARY)
+		tried->primary = true;
+	else if (tried->count < CLUSTER_SERVERS_MOST)
+		tried->rows[tried->count++] = row;
+}
+
+/* Runs it where it may run; when that server is lost before the client has got a byte, again elsewhere. */
+enum outcome command_to_reader(struct session *session, struct command *command)
+{
+	struct tried tried = {0};
+	enum outcome outcome = OUTCOME_NO_SERVER;
+	for (unsigned attempt = 0; attempt < ATTEMPTS_MOST; attempt++) {
+		int row = -1;
+		struct server_connection *connection = NULL;
+		enum choice choice = choose_reader(session, &tried, &row);
+		if (choice == CHOICE_CANCELLED)
+			return OUTCOME_CANCELLED;
+		if (choice == CHOICE_REFUSED)
+			return OUTCOME_STALE_REFUSED;
+		if (choice == CHOICE_NONE)
+			return outcome;
+		bool to_primary = choice == CHOICE_PRIMARY;
+		enum outcome reached =
+		    to_primary ? connection_to_primary(session, &connection) : connection_to_replica(session, row, &connection);
+		if (reached == OUTCOME_DONE && command->prepared != NULL)
+			reached = statement_fit(session, connection, command);
+		if (reached == OUTCOME_CANCELLED || reached == OUTCOME_NO_MEMORY)
+			return reached;
+		if (reached != OUTCOME_DONE) {
+			if (!to_primary && reached == OUTCOME_SETTING_REFUSED)
+				session->stays_on_primary = true; /* its settings work there only */
+			note_tried(&tried, choice, row);
+			continue;
+		}
+		if (choice == CHOICE_STALE_REPLICA)
+			note_stale(session, connection);
+		if (attempt > 0)
+			BOARD_COUNT(session_lane(session), statements_rerun, 1);
+		struct exchange exchange = {.may_run_again = true};
+		enum exchange_result result = exchange_run(session, connection, command, &exchange);
+		if (LIKELY(result == EXCHANGE_DONE)) {
+			count_answered_by(session, connection, command, &exchange);
+			command->failed = exchange.failed;
+			command_record(session, &command->class, exchange.failed);
+			return OUTCOME_DONE;
+		}
+		if ((result != EXCHANGE_LOST && result != EXCHANGE_REFUSED) || !command->whole)
+			return command_outcome(result);
+		note_tried(&tried, choice, row);
+	}
+	return outcome;
+}
+
+/* ---- everything else ------------------------------------------------------------------------------------------ */
+
+/* The primary was lost while it ran something. */
+static enum outcome lost_at_primary(struct session *session, const struct command *command, const struct exchange *exchange)
+{
+	char why[SESSION_PROBLEM_SIZE];
+	memcpy(why, session->problem, sizeof why);
+	enum sql_kind kind = command->class.kind;
+	bool only_read = kind == SQL_KIND_READ || kind == SQL_KIND_SET_SESSION || kind == SQL_KIND_USE;
+	bool in_transaction = session_in_transaction(session);
+	enum outcome lost = connection_primary_lost(session, why);
+	/* Inside a transaction a plain read or write is undone with it; what ends one may have ended it. */
+	if (in_transaction && (!exchange->sent || only_read || kind == SQL_KIND_WRITE || kind == SQL_KIND_ROLLBACK || kind == SQL_KIND_SAVEPOINT))
+		return lost;
+	session_set_problem(session, "%s", why);
+	if (!exchange->sent)
+		return OUTCOME_NO_PRIMARY;
+	return only_read ? OUTCOME_READ_LOST : OUTCOME_UNKNOWN_RESULT;
+}
+
+enum outcome command_to_primary(struct session *session, struct command *command)
+{
+	struct server_connection *connection = NULL;
+	enum outcome outcome = connection_to_primary(session, &connection);
+	if (outcome == OUTCOME_DONE && command->prepared != NULL)
+		outcome = statement_fit(session, connection, command);
+	if (outcome == OUTCOME_NO_PRIMARY && command->whole && is_harmless(session, &command->class))
+		return command_to_reader(session, command);
+	if (outcome != OUTCOME_DONE)
+		return outcome;
+	bool may_run_again = command->whole && is_harmless(session, &command->class);
+	struct exchange exchange = {.may_run_again = may_run_again, .give_id = command->give_id};
+	enum exchange_result result = exchange_run(session, connection, command, &exchange);
+	if (UNLIKELY(result == EXCHANGE_LOST))
+		return may_run_again ? command_to_reader(session, command) : lost_at_primary(session, command, &exchange);
+	if (result != EXCHANGE_DONE)
+		return command_outcome(result);
+	if (exchange.has_status)
+		session->status = exchange.status;
+	command->failed = exchange.failed;
+	command->answer = exchange.prepared;
+	command_record(session, &command->class, exchange.failed);
+	return OUTCOME_DONE;
+}
+
+/* FOUND_ROWS(), SHOW WARNINGS: only the server that ran the last statement knows. */
+enum outcome command_to_last(struct session *session, struct command *command)
+{
+	struct server_connection *connection = &session->connections[session->last_slot];
+	bool is_there = connection->incarnation == session->last_incarnation && stream_is_quiet(&connection->stream);
+	if (!session->has_last || (is_there && session->last_slot == SLOT_PRIMARY))
+		return command_to_primary(session, command);
+	enum outcome outcome = OUTCOME_DONE;
+	if (!is_there) {
+		if (session->last_slot == SLOT_PRIMARY)
+			outcome = connection_primary_lost(session, "the server closed the connection");
+		if (outcome == OUTCOME_DONE)
+			session_set_problem(session, "the connection to %s that ran it is gone", connection->name);
+		session->has_last = false;
+		return outcome != OUTCOME_DONE ? outcome : OUTCOME_LAST_LOST;
+	}
+	if (command->prepared != NULL)
+		outcome = statement_fit(session, connection, command);
+	if (outcome != OUTCOME_DONE)
+		return outcome;
+	struct exchange exchange = {0};
+	enum exchange_result result = exchange_run(session, connection, command, &exchange);
+	command->failed = exchange.failed;
+	if (result == EXCHANGE_LOST || result == EXCHANGE_REFUSED)
+		return OUTCOME_LAST_LOST;
+	return command_outcome(result);
+}
+
+/* ---- what it changed ------------------------------------------------------------------------------------------ */
+
+static void bind_session(struct session *session, enum sql_reason reason)
+{
+	session->held |= 1ull << reason;
+}
+
+static void record_settings(struct session *session, const struct sql_class *class)
+{
+	struct sql_setting_walk walk = sql_settings_of(class, session_text_mode(session));
+	struct sql_setting setting;
+	struct server_connection *connection = &session->connections[session->last_slot];
+	bool was_current = connection->state_version == session->state.version;
+	while (sql_setting_next(&walk, &setting)) {
+		if (!state_record(&session->state, setting.name, setting.text, setting.alone))
+			bind_session(session, SQL_REASON_SET_SPECIAL);
+		if (span_equal_nocase(setting.name, SPAN("names")) || span_equal_nocase(setting.name, SPAN("character set")) ||
+		    span_equal_nocase(setting.name, SPAN("character_set_client"))) {
+			struct span rest = span_trim(setting.value);
+			session->charset_is_unsafe = sql_charset_is_unsafe(span_cut(&rest, ' '));
+		}
+	}
+	if (was_current)
+		connection->state_version = session->state.version;
+}
+
+static void record_schema(struct session *session, struct span name)
+{
+	struct server_connection *connection = &session->connections[session->last_slot];
+	if (name.size >= SESSION_SCHEMA_SIZE || !session_set_schema(session, name))
+		bind_session(session, SQL_REASON_USE_DATABASE);
+	connection->schema_version = session->schema_version;
+}
+
+void command_record(struct session *session, const struct sql_class *class, bool failed)
+{
+	/* Even a statement that failed may have set a user variable before it did. */
+	if (UNLIKELY(class->binds != SQL_REASON_NONE))
+		bind_session(session, class->binds);
+	if (LIKELY(class->kind == SQL_KIND_READ || class->kind == SQL_KIND_WRITE) || failed)
+		return;
+	if (class->releases == SQL_REASON_LOCK_TABLES)
+		session->held &= ~(1ull << SQL_REASON_LOCK_TABLES | 1ull << SQL_REASON_GLOBAL_READ_LOCK);
+	if (class->kind == SQL_KIND_SET_SESSION || class->kind == SQL_KIND_SET_AUTOCOMMIT)
+		record_settings(session, class);
+	if (class->kind == SQL_KIND_USE && class->database.size > 0) {
+		char name[SESSION_SCHEMA_SIZE];
+		if (sql_name_copy(class->database, name, sizeof name))
+			record_schema(session, span_of_text(name));
+		else
+			bind_session(session, SQL_REASON_USE_DATABASE);
+	}
+}
+
+/* ---- the commands --------------------------------------------------------------------------------------------- */
+
+/* Too long to be read: it goes to the primary, and as it may have set anything, so does all that follows. */
+static enum outcome take_long(struct session *session, struct command *command)
+{
+	command->class = (struct sql_class){.kind = SQL_KIND_OTHER, .route = SQL_ROUTE_PRIMARY, .reason = SQL_REASON_UNKNOWN,
+	                                    .binds = SQL_REASON_UNKNOWN, .autocommit = -1};
+	return command_to_primary(session, command);
+}
+
+static enum outcome run_query(struct session *session, struct command *command)
+{
+	BOARD_COUNT(session_lane(session), statements, 1);
+	if (UNLIKELY(!command->whole))
+		return take_long(session, command);
+	struct span payload = command_payload(command);
+	sql_classify(span_of(payload.start + 1, payload.size - 1), session_text_mode(session), &command->class);
+	if (command->class.route == SQL_ROUTE_LAST)
+		return command_to_last(session, command);
+	if (command->class.route == SQL_ROUTE_READ)
+		BOARD_COUNT(session_lane(session), statements_read, 1);
+	if (command_may_read_anywhere(session, command->class.route))
+		return command_to_reader(session, command);
+	return command_to_primary(session, command);
+}
+
+static enum outcome run_init_db(struct session *session, struct command *command)
+{
+	struct span payload = command_payload(command);
+	if (!command->whole || payload.size > SESSION_SCHEMA_SIZE) {
+		session_set_problem(session, ": the database's name is too long");
+		return OUTCOME_MALFORMED;
+	}
+	command->class = (struct sql_class){.kind = SQL_KIND_USE, .route = SQL_ROUTE_PRIMARY, .autocommit = -1};
+	enum outcome outcome = command_to_primary(session, command);
+	if (outcome == OUTCOME_DONE && !command->failed)
+		record_schema(session, span_of(payload.start + 1, payload.size - 1));
+	return outcome;
+}
+
+/* Settings, variables, temporary tables, prepared statements: all gone, on both sides. The schema stays. */
+static enum outcome run_reset(struct session *session, struct command *command)
+{
+	connection_close(session, SLOT_REPLICA);
+	struct server_connection *connection = &session->connections[SLOT_PRIMARY];
+	struct exchange exchange = {0};
+	enum exchange_result result = EXCHANGE_LOST;
+	if (connection->row >= 0 && stream_is_quiet(&connection->stream))
+		result = exchange_run(session, connection, command, &exchange);
+	if (result != EXCHANGE_DONE && result != EXCHANGE_LOST)
+		return command_outcome(result);
+	if (result == EXCHANGE_DONE && exchange.failed)
+		return OUTCOME_DONE;
+	session_forget_state(session);
+	session->was_reset = true;
+	session->status = exchange.has_status ? exchange.status : MYSQL_STATUS_AUTOCOMMIT;
+	if (result == EXCHANGE_LOST) { /* no connection, no state: it is reset when it is opened */
+		connection_close(session, SLOT_PRIMARY);
+		return session_send_ok(session, 1);
+	}
+	connection->was_reset = true;
+	connection->state_version = session->state.version;
+	connection->multi_option = -1;
+	return OUTCOME_DONE;
+}
+
+static enum outcome run_set_option(struct session *session, struct command *command)
+{
+	struct span payload = command_payload(command);
+	if (!command->whole || payload.size != 3 || (uint8_t)payload.start[1] > 1 || payload.start[2] != 0)
+		return OUTCOME_MALFORMED;
+	struct server_connection *connection = NULL;
+	struct exchange exchange = {0};
+	int8_t option = payload.start[1];
+	enum outcome outcome = connection_to_primary(session, &connection);
+	if (outcome != OUTCOME_DONE)
+		return outcome;
+	enum exchange_result result = exchange_run(session, connection, command, &exchange);
+	if (result != EXCHANGE_DONE)
+		return command_outcome(result);
+	if (!exchange.failed)
+		session->multi_option = connection->multi_option = option;
+	return OUTCOME_DONE;
+}
+
+static enum outcome run_on_primary(struct session *session, struct command *command)
+{
+	command->class = (struct sql_class){.kind = SQL_KIND_OTHER, .route = SQL_ROUTE_PRIMARY, .autocommit = -1};
+	return command_to_primary(session, command);
+}
+
+static enum outcome dispatch(struct session *session, struct command *command)
+{
+	switch (command->number) {
+	case MYSQL_COM_QUERY:
+		return run_query(session, command);
+	case MYSQL_COM_STMT_EXECUTE:
+		return statement_execute(session, command);
+	case MYSQL_COM_STMT_PREPARE:
+		return statement_prepare(session, command);
+	case MYSQL_COM_STMT_CLOSE:
+		return statement_close(session, command);
+	case MYSQL_COM_STMT_RESET:
+		return statement_reset(session, command);
+	case MYSQL_COM_STMT_FETCH:
+		return statement_fetch(session, command);
+	case MYSQL_COM_STMT_SEND_LONG_DATA:
+		return statement_long_data(session, command);
+	case MYSQL_COM_QUIT:
+		return OUTCOME_QUIT;
+	case MYSQL_COM_PING:
+		return session_send_ok(session, 1);
+	case MYSQL_COM_INIT_DB:
+		return run_init_db(session, command);
+	case MYSQL_COM_RESET_CONNECTION:
+		return run_reset(session, command);
+	case MYSQL_COM_SET_OPTION:
+		return run_set_option(session, command);
+	case MYSQL_COM_FIELD_LIST:
+	case MYSQL_COM_STATISTICS:
+	case MYSQL_COM_PROCESS_INFO:
+	case MYSQL_COM_PROCESS_KILL:
+	case MYSQL_COM_CREATE_DB:
+	case MYSQL_COM_DROP_DB:
+	case MYSQL_COM_DEBUG:
+		return run_on_primary(session, command);
+	default:
+		session_set_problem(session, " %s", mysql_command_name(command->number));
+		return OUTCOME_UNKNOWN_COMMAND;
+	}
+}
+
+enum outcome command_run(struct session *session)
+{
+	struct command command = {0};
+	session->reply_sequence = 1;
+	session->answer_begun = false;
+	session->problem[0] = '\0';
+	enum outcome outcome = read_command(session, &command);
+	if (LIKELY(outcome == OUTCOME_DONE)) {
+		if (command.number == MYSQL_COM_CHANGE_USER && command.whole && command.memory == NULL)
+			return login_change_user(session, command_payload(&command)); /* it eats the packet itself */
+		outcome = dispatch(session, &command);
+		if (UNLIKELY(!command.whole && !command.request_done && !session->answer_begun))
+			outcome = skip_rest(session, &command, outcome);
+	}
+	release_command(session, &command);
+	return outcome;
+}
