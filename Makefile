@@ -154,7 +154,7 @@ soak:
 install: all
 	install -D -m 755 $(BUILD)/noah $(DESTDIR)$(PREFIX)/sbin/noah
 	install -D -m 644 docs/noah.8 $(DESTDIR)$(PREFIX)/share/man/man8/noah.8
-	install -D -m 644 examples/noah.yaml $(DESTDIR)$(PREFIX)/share/doc/noah/noah.yaml
+	install -D -m 644 examples/site.yaml $(DESTDIR)$(PREFIX)/share/doc/noah/noah.yaml
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|@PREFIX@|$(PREFIX)|g' dist/noah.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/noah.service
 	chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/noah.service
