@@ -22,7 +22,7 @@ struct http_log {
 	uint32_t used;
 	struct timer timer;
 	uint64_t second; /* that `time` stands for */
-	char time[32];
+	char time[48];
 	char lines[WRITE_AT + LINE_MOST];
 };
 _Static_assert(4 * (TARGET_MOST + 3 * TEXT_MOST + HTTP_DETAIL_SIZE) + 1024 <= LINE_MOST, "a line fits");
