@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * board: the one shared-memory table of what is true now: which target is healthy, which server is a database's primary, and counters.
+ * board: the one shared-memory table of what is true now: which target is healthy, which server is a database's primary, and
+ * counters.
  *
- * The supervisor makes it, reserves its rows and hands its memory file to every child; it outlives them all, so neither a crash nor
- * a reload forgets who is down. Each field has one kind of writer, named beside it. The layout is only ever appended to.
+ * The supervisor makes it, reserves its rows and hands its memory file to every child; it outlives them all, so neither a crash
+ * nor a reload forgets who is down. Each field has one kind of writer, named beside it. The layout is only ever appended to.
  */
 #ifndef NOAH_BOARD_H
 #define NOAH_BOARD_H
@@ -13,15 +14,15 @@
 
 #include <stdatomic.h>
 
-#define BOARD_MAGIC 0x4e424f41u
-#define BOARD_VERSION 1u
-#define BOARD_TARGETS_MOST 1024u
+#define BOARD_MAGIC          0x4e424f41u
+#define BOARD_VERSION        1u
+#define BOARD_TARGETS_MOST   1024u
 #define BOARD_DATABASES_MOST 16u
-#define BOARD_LANES_MOST 64u /* traffic threads */
+#define BOARD_LANES_MOST     64u /* traffic threads */
 
-#define BOARD_HEALTHS(X)                                                                                               \
-	X(HEALTH_UNKNOWN, "not checked yet")                                                                               \
-	X(HEALTH_UP, "up")                                                                                                 \
+#define BOARD_HEALTHS(X)                 \
+	X(HEALTH_UNKNOWN, "not checked yet") \
+	X(HEALTH_UP, "up")                   \
 	X(HEALTH_DOWN, "down")
 enum board_health {
 #define X(name, text) name,
@@ -30,10 +31,10 @@ enum board_health {
 };
 const char *board_health_text(enum board_health health);
 
-#define BOARD_ROLES(X)                                                                                                 \
-	X(ROLE_UNKNOWN, "role not known")                                                                                  \
-	X(ROLE_PRIMARY, "primary")                                                                                         \
-	X(ROLE_REPLICA, "replica")                                                                                         \
+#define BOARD_ROLES(X)                \
+	X(ROLE_UNKNOWN, "role not known") \
+	X(ROLE_PRIMARY, "primary")        \
+	X(ROLE_REPLICA, "replica")        \
 	X(ROLE_BROKEN, "replica that does not replicate")
 enum board_role {
 #define X(name, text) name,
@@ -63,49 +64,50 @@ struct board_target {
 	atomic_uint check_took_us;
 	struct board_text reason; /* of the last check: "200 OK", "body differs: MD5 is …", "connection refused" */
 	/* database servers only, written by watch */
-	atomic_uint role;    /* enum board_role */
-	atomic_uint lag_ms;  /* of a replica, UINT_MAX when not known */
+	atomic_uint role;           /* enum board_role */
+	atomic_uint lag_ms;         /* of a replica, UINT_MAX when not known */
 	struct board_text position; /* GTID position seen last */
 	struct board_text version;  /* as the server greets */
 	/* written by traffic */
-	atomic_uint failures;             /* connections that failed since the last that worked */
-	_Atomic uint64_t avoid_until_us;  /* monotonic: passive detection; watch clears it after a check that succeeds */
+	atomic_uint failures;            /* connections that failed since the last that worked */
+	_Atomic uint64_t avoid_until_us; /* monotonic: passive detection; watch clears it after a check that succeeds */
 };
 
 /* Who is primary: the one owner of this truth is watch (later: keeper). */
 struct board_database {
 	char name[CLUSTER_NAME_SIZE]; /* supervisor; "" = free */
-	/* epoch << 32 | (target row + 1); 0 in the low half: no primary. The epoch grows by one with each change. Written by watch. */
+	/* epoch << 32 | (target row + 1); 0 in the low half: no primary. The epoch grows by one with each change. Written by watch.
+	 */
 	_Atomic uint64_t primary;
-	struct board_text reason; /* why there is none, or since when there is one; watch */
+	struct board_text reason;          /* why there is none, or since when there is one; watch */
 	_Atomic uint64_t accounts_version; /* watch: grows when the users should be read again; 0: never read */
 };
 
 /* Counters of one traffic thread: only it writes them (relaxed adds), everyone reads and sums. Only ever appended to. */
-#define BOARD_COUNTERS(X)                                                                                              \
-	X(connections_accepted, "HTTP connections accepted")                                                               \
-	X(connections_open, "HTTP connections open now")                                                                   \
-	X(requests, "HTTP requests answered")                                                                              \
-	X(answers_1xx, "interim answers")                                                                                  \
-	X(answers_2xx, "answers 2xx")                                                                                      \
-	X(answers_3xx, "answers 3xx")                                                                                      \
-	X(answers_4xx, "answers 4xx")                                                                                      \
-	X(answers_5xx, "answers 5xx")                                                                                      \
-	X(requests_failed, "requests that ended without a whole answer")                                                   \
-	X(retries, "requests tried again on another connection or server")                                                \
-	X(server_connections_opened, "connections opened to apps")                                                        \
-	X(server_connections_reused, "requests sent on a pooled connection")                                              \
-	X(sessions_accepted, "SQL sessions accepted")                                                                      \
-	X(sessions_open, "SQL sessions open now")                                                                          \
-	X(sessions_refused, "SQL logins refused")                                                                          \
-	X(statements, "SQL statements")                                                                                    \
-	X(statements_read, "statements that only read")                                                                    \
-	X(reads_replica, "reads answered by a replica")                                                                    \
-	X(reads_waited, "reads that waited for a replica to catch up")                                                     \
-	X(reads_too_late, "reads sent to the primary because no replica caught up in time")                                \
-	X(reads_stale, "reads answered while the primary could not be asked")                                              \
-	X(positions_asked, "questions for the primary's position")                                                         \
-	X(statements_rerun, "reads run again elsewhere after a server was lost")                                           \
+#define BOARD_COUNTERS(X)                                                               \
+	X(connections_accepted, "HTTP connections accepted")                                \
+	X(connections_open, "HTTP connections open now")                                    \
+	X(requests, "HTTP requests answered")                                               \
+	X(answers_1xx, "interim answers")                                                   \
+	X(answers_2xx, "answers 2xx")                                                       \
+	X(answers_3xx, "answers 3xx")                                                       \
+	X(answers_4xx, "answers 4xx")                                                       \
+	X(answers_5xx, "answers 5xx")                                                       \
+	X(requests_failed, "requests that ended without a whole answer")                    \
+	X(retries, "requests tried again on another connection or server")                  \
+	X(server_connections_opened, "connections opened to apps")                          \
+	X(server_connections_reused, "requests sent on a pooled connection")                \
+	X(sessions_accepted, "SQL sessions accepted")                                       \
+	X(sessions_open, "SQL sessions open now")                                           \
+	X(sessions_refused, "SQL logins refused")                                           \
+	X(statements, "SQL statements")                                                     \
+	X(statements_read, "statements that only read")                                     \
+	X(reads_replica, "reads answered by a replica")                                     \
+	X(reads_waited, "reads that waited for a replica to catch up")                      \
+	X(reads_too_late, "reads sent to the primary because no replica caught up in time") \
+	X(reads_stale, "reads answered while the primary could not be asked")               \
+	X(positions_asked, "questions for the primary's position")                          \
+	X(statements_rerun, "reads run again elsewhere after a server was lost")            \
 	X(statements_failed, "statements refused or lost, with an error from noah")
 
 struct board_lane {
@@ -140,8 +142,9 @@ struct board {
 };
 
 /* Counts for a traffic thread. */
-#define BOARD_COUNT(lane, counter, amount) \
-	atomic_store_explicit(&(lane)->counter, atomic_load_explicit(&(lane)->counter, memory_order_relaxed) + (uint64_t)(amount), memory_order_relaxed)
+#define BOARD_COUNT(lane, counter, amount)                                                                                     \
+	atomic_store_explicit(&(lane)->counter, atomic_load_explicit(&(lane)->counter, memory_order_relaxed) + (uint64_t)(amount), \
+	                      memory_order_relaxed)
 
 /* A new board in a memory file (sealed against resizing): *descriptor is the caller's, to hand to children. NULL with errno. */
 struct board *board_new(unsigned lane_count, int *descriptor) MUST_CHECK;
@@ -152,8 +155,9 @@ void board_unmap(struct board *board);
 /* A traffic thread that starts: what its predecessor in this lane had open when it died is gone. Totals go on. */
 void board_lane_restart(const struct board *board, struct board_lane *lane);
 
-/* Supervisor: gives each check and database of the snapshot its row before the snapshot is handed out; rows that no snapshot of the
- * two newest generations names are free again when room is needed. A new row starts as HEALTH_UNKNOWN. False: more rows than the board has. */
+/* Supervisor: gives each check and database of the snapshot its row before the snapshot is handed out; rows that no snapshot of
+ * the two newest generations names are free again when room is needed. A new row starts as HEALTH_UNKNOWN. False: more rows than
+ * the board has. */
 bool board_reserve(struct board *board, const struct cluster *cluster) MUST_CHECK;
 
 /* The row of a target or database; NULL / -1 when the board has none (a snapshot that was not reserved). */

@@ -129,13 +129,13 @@ static void decide_database(struct watch *watch, const struct cluster_database *
 		/* Before everyone has had his say, a second writable server might still be to come. */
 		if (subjects[i] == NULL || subjects[i]->last_good < 0)
 			goto out;
-		members[i] = (struct role_member){
-		    .name = subjects[i]->name,
-		    .address = subjects[i]->address,
-		    .health = (enum board_health)atomic_load(&subjects[i]->target->health),
-		    .present_primary = present == (uint64_t)target + 1,
-		    .was_primary = present == 0 \&\& watch->last_primary[row - watch->board->databases] == subjects[i]->target,
-		    .view = subjects[i]->view};
+		members[i] = (struct role_member){.name = subjects[i]->name,
+		                                  .address = subjects[i]->address,
+		                                  .health = (enum board_health)atomic_load(&subjects[i]->target->health),
+		                                  .present_primary = present == (uint64_t)target + 1,
+		                                  .was_primary = present == 0 && watch->last_primary[row - watch->board->databases] ==
+		                                                                     subjects[i]->target,
+		                                  .view = subjects[i]->view};
 	}
 	char reason[BOARD_TEXT_SIZE];
 	int primary = roles_decide(members, database->server_count, reason);
@@ -215,16 +215,19 @@ static bool is_present_primary(const struct subject *subject)
 static void check_once(struct subject *subject)
 {
 	struct check_result result = {0};
+	struct database_view view = {0};
 	uint64_t start_us = clock_monotonic_us();
 	if (subject->check.kind == CHECK_HTTP)
 		check_http(&subject->check, &subject->address, &result);
 	else if (subject->check.kind == CHECK_TCP)
 		check_tcp(&subject->check, &subject->address, &result);
 	else
-		check_mysql(&subject->client, &subject->login, &subject->check, &subject->address, is_present_primary(subject),
-		            &subject->view, &result);
+		check_mysql(&subject->client, &subject->login, &subject->check, &subject->address, is_present_primary(subject), &view,
+		            &result);
 	if (task_is_cancelled())
 		return;
+	if (view.known) /* a single failed check does not make it forgotten */
+		subject->view = view;
 	record(subject, &result, clock_monotonic_us() - start_us);
 	if (subject->check.kind != CHECK_MYSQL)
 		return;
