@@ -612,7 +612,7 @@ static enum outcome dispatch(struct session *session, struct command *command)
 	}
 }
 
-enum outcome command_run(struct session *session)
+enum outcome command_execute(struct session *session)
 {
 	struct command command = {0};
 	session->reply_sequence = 1;

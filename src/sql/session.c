@@ -127,7 +127,7 @@ static enum outcome serve(struct session *session)
 	do {
 		outcome = wait_for_command(session);
 		if (LIKELY(outcome == OUTCOME_DONE))
-			outcome = command_run(session);
+			outcome = command_execute(session);
 	} while (outcome_conclude(session, outcome));
 	return outcome;
 }

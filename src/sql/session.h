@@ -172,7 +172,7 @@ enum outcome command_outcome(enum exchange_result result) MUST_CHECK;
 /* How this session's statements are to be read: a set of enum sql_text_mode. */
 unsigned session_text_mode(const struct session *session);
 /* Runs one command whose header stands at the front of the client's input. */
-enum outcome command_run(struct session *session) MUST_CHECK;
+enum outcome command_execute(struct session *session) MUST_CHECK;
 /* The server connection for a statement that has to go to the primary, or where the last one ran. */
 enum outcome command_to_primary(struct session *session, struct command *command) MUST_CHECK;
 enum outcome command_to_last(struct session *session, struct command *command) MUST_CHECK;
