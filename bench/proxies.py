@@ -138,36 +138,33 @@ class Relay(Proxy):
 
 
 class NoahProxy(Proxy):
-    """sites: the backend; databases: name -> the servers of that database."""
+    """One site with the backend, and one database with these servers (none: no database)."""
     name = "noah"
 
     def __init__(self, directory, backend, databases):
-        self.http = ("127.0.0.1", free_port())
-        self.databases = {name: ("127.0.0.1", free_port()) for name in databases}
-        self.access_log = os.path.join(directory, "noah-access.log")
+        os.mkdir(directory)
+        os.chmod(directory, 0o755)
+        self.http, self.sql = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
+        self.access_log = os.path.join(directory, "access.log")
         with pinned(PROXY_CPU):
-            self.noah = Noah(os.path.join(directory, "noah"), self.text(directory, backend, databases))
+            self.noah = Noah(directory, self.text(directory, backend, databases))
         self.version = subprocess.run([os.environ.get("NOAH", os.path.join(BUILD, "noah")), "--version"], stdout=subprocess.PIPE, text=True,
                                       check=True).stdout.strip()
 
     def text(self, directory, backend, databases):
-        servers = {"front": "127.0.0.1", "web1": backend[0]}
-        lines = [f"log: {{ access: {self.access_log} }}", "sites:", "  bench.example:", "    on: [front]",
-                 f"    listen: [\"127.0.0.1:{self.http[1]}\"]", f"    apps: [\"web1:{backend[1]}\"]"]
+        servers = {"front": "127.0.0.1", "web1": backend[0], **{f"db{server.server_id}": server.address for server in databases}}
+        lines = ["cluster: bench.example", "servers:", *(f"  {name}: {{ address: {address} }}" for name, address in servers.items()),
+                 f"log: {{ access: {self.access_log} }}", "sites:", "  bench.example:", "    on: [front]",
+                 f"    listen: [\"{text_of(self.http)}\"]", f"    apps: [\"web1:{backend[1]}\"]"]
         if databases:
             password = os.path.join(directory, "password")
             with open(password, "w", encoding="ascii") as file:
                 file.write("noah-secret\n")
             os.chmod(password, 0o600)
-            lines.append("databases:")
-        for name, members in databases.items():
-            for server in members:
-                servers[f"db{server.server_id}"] = server.address
-            lines += [f"  {name}:", "    on: [front]", f"    listen: [\"127.0.0.1:{self.databases[name][1]}\"]",
+            lines += ["databases:", "  main:", "    on: [front]", f"    listen: [\"{text_of(self.sql)}\"]",
                       f"    account: {{ user: noah, password_file: {password} }}",
-                      "    servers: [" + ", ".join(f"\"db{server.server_id}:{server.port}\"" for server in members) + "]"]
-        head = ["cluster: bench.example", "servers:"] + [f"  {name}: {{ address: {address} }}" for name, address in servers.items()]
-        return "\n".join(head + lines) + "\n"
+                      "    servers: [" + ", ".join(f"\"db{server.server_id}:{server.port}\"" for server in databases) + "]"]
+        return "\n".join(lines) + "\n"
 
     def pids(self):
         return family(self.noah.process.pid)
