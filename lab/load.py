@@ -36,6 +36,7 @@ class Load:
     def __init__(self, wordpress, viewers=3, commenters=2, logins=1):
         self.wordpress = wordpress
         self.articles = wordpress.articles()
+        self.commenters = commenters
         self.step = ""
         self.records = []        # grows only; appended to by all threads
         self.acknowledged = []   # texts of the comments whose POST was answered well
@@ -102,7 +103,8 @@ class Load:
     def _comment(self, worker, chance):
         """Posts, and looks at the very next page on a new connection: whichever web server answers it."""
         number = self._number("c", worker)
-        article = chance.choice(self.articles)
+        # Articles of its own: when two post to one at the same moment, the other's comment may be the first of a newer page.
+        article = chance.choice(self.articles[worker::self.commenters])
         text = f"comment {number}"
         self.attempted.append(text)
         form = {"author": f"visitor {worker}", "email": f"visitor{worker}@demo.example", "comment": text,

@@ -247,13 +247,13 @@ class Story:
 
 def _explains(line, record):
     """Does the line of noah's access log (docs/http.md) say what the visitor saw, and why?"""
-    match = re.search(r'" (\d+) \d+ ".* end=(\S+)(?: cause="(.*)")?$', line)
+    match = re.search(r'" (\d+) \d+ ".* end=(\S+)(?: cause=".*")?$', line)
     if not match:
         return False
-    status, end, cause = int(match[1]), match[2], match[3]
+    status, end = int(match[1]), match[2]
     if end == "ok":  # the server itself answered so
         return record.result == loads.FAILED and status == record.status
-    return bool(cause) and (record.result == loads.CUT or not record.status or status == record.status)
+    return record.result == loads.CUT or not record.status or status == record.status
 
 
 def _list(things, most=8):
