@@ -149,13 +149,15 @@ static void list_children(const char *parent, char *out, size_t size)
 		used += (size_t)snprintf(out + used, size - used, "%s`%s`", used == 0 ? "" : ", ", key_word_of(key));
 }
 
-/* A key that stands elsewhere in the table under the same part of the file: "check" for "get" beside it. */
+/* A key of this name that stands elsewhere in the same part of the file ("get" under "check"), or at the top. */
 static const struct key *find_misplaced(const char *parent, const char *word)
 {
 	size_t part = strcspn(parent, ".[");
-	for (unsigned i = 0; i < key_count; i++)
-		if (strcmp(key_word_of(&keys[i]), word) == 0 && (part == 0 || strncmp(keys[i].path, parent, part) == 0))
+	for (unsigned i = 0; i < key_count; i++) {
+		bool same_part = part == 0 || strncmp(keys[i].path, parent, part) == 0;
+		if (strcmp(key_word_of(&keys[i]), word) == 0 && (same_part || keys[i].path == key_word_of(&keys[i])))
 			return &keys[i];
+	}
 	return NULL;
 }
 

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What `noah check` says about files that are wrong: the place, the key, the suggestion."""
+import os
+
+import pytest
+
+from conftest import HEAD, HEAD_LINES, run
+
+SITE = "sites:\n  a.example:\n    apps: [web1:8080, web2:8080]\n"
+DATABASE = "databases:\n  main:\n    servers: [db1, db2]\n    account: { user: noah, password_file: /nowhere/password }\n"
+SITE_END = HEAD_LINES + SITE.count("\n")          # what is appended to HEAD + SITE stands one line below
+DATABASE_END = HEAD_LINES + DATABASE.count("\n")
+
+IN_SITE = [
+    # a line under the site, its column, what is said
+    ("chekc: { get: /x }", 5, "sites.a.example.chekc: unknown key; did you mean `check`?"),
+    ("get: /x", 5, "sites.a.example.get: unknown key; `get` belongs under sites.NAME.check"),
+    ("servers: [web1]", 5, "sites.a.example.servers: unknown key; `servers` belongs at the top of the file"),
+    ("frobnicate: 1", 5, "sites.a.example.frobnicate: unknown key; known here are `names`, `on`, `listen`"),
+    ("check: { every: 2 }", 21, "sites.a.example.check.every: `2` has no unit; did you mean `2s`?"),
+    ("check: { every: 2sec }", 21, "sites.a.example.check.every: `2sec` is not a duration; did you mean `2s`?"),
+    ("check: { every: 1ms }", 21, "sites.a.example.check.every: `1ms` is too small; from 10ms to 1h is good"),
+    ("check: { rise: 0 }", 20, "sites.a.example.check.rise: `0` is too small; from 1 to 100 is good"),
+    ("check: { fall: 0 }", 20, "sites.a.example.check.fall: `0` is too small; from 1 to 100 is good"),
+    ("check: { fall: many }", 20, "sites.a.example.check.fall: `many` is not a whole number"),
+    ("check: { fall: -1 }", 20, "sites.a.example.check.fall: `-1` is not a whole number"),
+    ("check: { every: 1s, timeout: 2s }", 34,
+     "sites.a.example.check.timeout: a check may take 2s, but the next begins after 1s; make `timeout` at most `every`"),
+    ("check: { status: 200 }", 22, "sites.a.example.check.status: is only for a check by HTTP; add for example `get: /servercheck.txt`"),
+    ("check: { get: /x, tcp: true }", 28, "sites.a.example.check.tcp: a check is either `get` or `tcp`; take one of them out"),
+    ("check: { tcp: false }", 19, "sites.a.example.check.tcp: `false` says nothing; write `tcp: true`"),
+    ("check: { get: x }", 19, "sites.a.example.check.get: `x` is not the path of a request; a path begins with `/`"),
+    ("check: { get: 'http://h/x' }", 19, "write only the path"),
+    ("check: { get: /x, status: 399-200 }", 31, "`399-200` ends before it begins; did you mean `200-399`?"),
+    ("check: { get: /x, md5: 12 }", 28, "sites.a.example.check.md5: the digest has 2 digits, it must have 32; print one with `md5sum FILE`"),
+    ("check: { get: /x, md5: d41d8cd98f00b204e9800998ecf8427e, sha256: "
+     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 }", 70, "either `md5` or `sha256`"),
+    ("check: /servercheck.txt", 12, "sites.a.example.check: keys with values are expected here, for example `{ get: /servercheck.txt"),
+    ("check:", 11, "sites.a.example.check: there is nothing here"),
+    ("timeouts: { connect: 1.5s }", 26, "did you mean `1500ms`?"),
+    ("body: 8MB", 11, "sites.a.example.body: `8MB` is not a size; did you mean `8m`?"),
+    ("balance: leastconn", 14, "sites.a.example.balance: `leastconn` is not known; did you mean `least-connections`?"),
+    ("balance: magic", 14, "`magic` is not known; write `round-robin` or `least-connections`"),
+    ("on: [frnot]", 10, "sites.a.example.on: no server is called `frnot`; did you mean `front`?"),
+    ("on: []", 9, "sites.a.example.on: the list is empty; write for example `[web1, web2]`, or take the key out"),
+    ("on: [front, front]", 17, "sites.a.example.on: `front` stands here twice"),
+    ("listen: [http, 80]", 20, "sites.a.example.listen: `[::]:80` stands here twice"),
+    ("listen: [http, '192.0.2.10:80']", 20, "overlap on server front"),
+    ("listen: 70000", 13, "sites.a.example.listen: `70000`: the port is out of range; ports are 1 to 65535"),
+    ("listen: https", 13, "`https` is not known to this version of noah"),
+    ("listen: { port: 80 }", 13, "a single value is expected here, not a map of keys"),
+    ("names: ['*.example.com']", 13, "sites.a.example.names: `*.example.com` is not a host name; only `*` alone is known"),
+    ("names: [b.example:80]", 13, "a name has no port"),
+    ("names: [b.example, B.Example]", 24, "sites.a.example.names: `b.example` stands here twice"),
+    ("names: [A.example]", 13, "`a.example` is the site's own name; it need not be said again"),
+]
+
+
+@pytest.mark.parametrize("line,column,what", IN_SITE, ids=[case[0][:40] for case in IN_SITE])
+def test_in_a_site(complaint, line, column, what):
+    at_line, at_column, said = complaint(f"{HEAD}{SITE}    {line}\n")
+    assert what in said
+    assert said.startswith("sites.a.example")
+    assert (at_line, at_column) == (SITE_END + 1, column)
+
+
+IN_DATABASE = [
+    ("fresh_wait: 11s", 17, "databases.main.fresh_wait: `11s` is too large; from 0 to 10s is good"),
+    ("stale_reads: allowed", 18, "did you mean `allow`?"),
+    ("sessions: 0", 15, "databases.main.sessions: `0` is too small; from 1 to 100000 is good"),
+    ("listen: 127.0.0.1", 13, "databases.main.listen: `127.0.0.1` has no port; did you mean `127.0.0.1:3306`?"),
+    ("listen: localhost:3306", 13, "did you mean `127.0.0.1:3306`?"),
+    ("listen: run/noah.sock", 13, "is nothing to listen on"),
+    ("check: { get: /x }", 14, "databases.main.check.get: unknown key; known here are `every`, `timeout`, `rise`, `fall`"),
+]
+
+
+@pytest.mark.parametrize("line,column,what", IN_DATABASE, ids=[case[0] for case in IN_DATABASE])
+def test_in_a_database(complaint, line, column, what):
+    at_line, at_column, said = complaint(f"{HEAD}{DATABASE}    {line}\n")
+    assert what in said
+    assert (at_line, at_column) == (DATABASE_END + 1, column)
+
+
+WHOLE = [
+    # a whole file, place, what is said
+    (f"{HEAD}sites: {{ a: {{ apps: [wbe1:80] }} }}\n", (8, 22), "sites.a.apps: no server is called `wbe1`; did you mean `web1`?"),
+    (f"{HEAD}sites: {{ a: {{ apps: [10.9.9.9:80] }} }}\n", (8, 22), "`10.9.9.9` is an address; put it under `servers`"),
+    (f"{HEAD}sites: {{ a: {{ apps: [web1:99999] }} }}\n", (8, 22), "`web1:99999`: the port is out of range"),
+    (f"{HEAD}sites: {{ a: {{ apps: [web1:8080, web1:8080] }} }}\n", (8, 33), "sites.a.apps: web1:8080 stands here twice"),
+    (f"{HEAD}sites: {{ a: {{ apps: [{{ weight: 2 }}] }} }}\n", (8, 22), "sites.a.apps.server: is missing"),
+    (f"{HEAD}sites: {{ a: {{ apps: [{{ server: web1, weight: 0 }}] }} }}\n", (8, 46), "sites.a.apps.weight: `0` is too small"),
+    (f"{HEAD}sites: {{ a: {{ names: [b] }} }}\n", (8, 10), "sites.a.apps: is missing; for example `apps: [web1:8080"),
+    (f"{HEAD}sites: {{ a: {{ apps: [front:80] }} }}\n", (8, 22),
+     "sites.a.apps: on front noah itself listens on [::]:80 (sites.a.listen); give one of them another port"),
+    (f"{HEAD}sites: {{ '*': {{ apps: web1 }} }}\n", (8, 10), "a site needs a name of its own; write `names: ['*']` in it"),
+    (f"{HEAD}sites: {{}}\n", (8, 8), "sites: there is nothing here"),
+    (HEAD, (1, 10), "cluster: neither `sites` nor `databases` are in the file"),
+    (f"{HEAD}{DATABASE}  more: {{ servers: [db1:3307], account: {{ user: n, password_file: /p }} }}\n", (12, 3),
+     "databases.more.listen: databases.main.listen" ),
+    (f"{HEAD}databases: {{ main: {{ servers: [db1] }} }}\n", (8, 14), "databases.main.account: is missing"),
+    (f"{HEAD}databases: {{ main: {{ servers: [db1], account: {{ user: n }} }} }}\n", (8, 38),
+     "databases.main.account.password_file: is missing"),
+    (f"{HEAD}databases: {{ main: {{ servers: [db1], account: {{ user: n, password_file: p }} }} }}\n", (8, 73),
+     "`p` is not the whole path of a file"),
+    ("cluster: c\nservers: { a: { address: 192.0.2.1 }, b: { address: 192.0.2.1 } }\nsites: { s: { apps: a:81 } }\n", (2, 53),
+     "servers.b.address: `192.0.2.1` is an address of server a already"),
+    ("cluster: c\nservers: { a: { address: 192.0.2.1/24 } }\nsites: { s: { apps: a:81 } }\n", (2, 26),
+     "servers.a.address: `192.0.2.1/24`: the prefix length is not wanted here; did you mean `192.0.2.1`?"),
+    ("cluster: c\nservers: { a: { address: web.example.com } }\nsites: { s: { apps: a:81 } }\n", (2, 26), "host names are not looked up"),
+    ("cluster: c\nservers: { a: {} }\nsites: { s: { apps: a:81 } }\n", (2, 12), "servers.a.address: is missing"),
+    ("servers: { a: { address: 192.0.2.1 } }\nsites: { s: { apps: a:81 } }\n", (1, 1), "cluster: is missing; for example `cluster: example.com`"),
+    ("cluster: a b\nservers: { a: { address: 192.0.2.1 } }\nsites: { s: { apps: a:81 } }\n", (1, 10), "cluster: `a b` cannot be a name"),
+    ("cluster: [c]\nservers: { a: { address: 192.0.2.1 } }\nsites: { s: { apps: a:81 } }\n", (1, 10),
+     "cluster: a single value is expected here, not a list"),
+]
+
+
+@pytest.mark.parametrize("text,place,what", WHOLE, ids=[case[2][:40] for case in WHOLE])
+def test_whole_files(complaint, text, place, what):
+    line, column, said = complaint(text)
+    if "databases.more.listen" in what:  # the default address, on every server
+        assert said == ("databases.more.listen: databases.main listens on 127.0.0.1:3306 on server front already; "
+                        "give one of them another port")
+    else:
+        assert what in said
+    assert (line, column) == place
+
+
+def test_two_sites_of_one_name(complaint):
+    sites = "sites:\n  a.example: { apps: web1, names: [x.example] }\n  b.example: { apps: web2, names: [y.example, X.example] }\n"
+    line, column, said = complaint(HEAD + sites)
+    assert said == "sites.b.example.names: `x.example` is a name of site a.example too, which listens on [::]:80 on server front as well"
+    assert (line, column) == (HEAD_LINES + 3, 47)
+
+
+def test_two_default_sites(complaint):
+    sites = "sites:\n  a.example: { apps: web1, names: ['*'] }\n  b.example: { apps: web2, names: ['*'] }\n"
+    assert "site a.example is the default site of [::]:80 on server front already; there can be one" in complaint(HEAD + sites)[2]
+
+
+def test_the_same_name_on_other_listeners_is_good(check):
+    sites = ("sites:\n  a.example: { apps: web1:8080, names: ['*', x.example] }\n"
+             "  b.example: { apps: web2, names: ['*', x.example], listen: 8081 }\n"
+             "  c.example: { apps: web2, names: ['*', x.example], on: web1, listen: http }\n")
+    assert check(HEAD + sites)["good"]
+
+
+def test_http_and_sql_on_one_listener(complaint):
+    text = HEAD + SITE + "    on: web1\n    listen: 3306\n" + DATABASE + "    listen: [3306]\n"
+    assert "sites.a.example listens on [::]:3306 on server web1 already" in complaint(text)[2]
+    text = HEAD + SITE + "    on: web1\n    listen: 3306\n" + DATABASE
+    assert "127.0.0.1:3306 and [::]:3306 (sites.a.example) overlap on server web1" in complaint(text)[2]
+
+
+def test_one_unix_socket_for_two_databases(complaint):
+    text = HEAD + ("databases:\n"
+                   "  m: { servers: db1, listen: /run/x.sock, account: { user: n, password_file: /p } }\n"
+                   "  n: { servers: db2, listen: /run/x.sock, account: { user: n, password_file: /p } }\n")
+    assert "databases.m listens on /run/x.sock on server front already" in complaint(text)[2]
+
+
+def test_a_server_in_two_databases(complaint):
+    text = HEAD + ("databases:\n"
+                   "  m: { servers: [db1, db2], account: { user: n, password_file: /p } }\n"
+                   "  n: { servers: [db2], listen: 3307, account: { user: n, password_file: /p } }\n")
+    assert complaint(text)[2] == "databases.n.servers: db2:3306 belongs to databases.m already"
+
+
+def test_equal_checks_must_agree_in_time(complaint):
+    sites = ("sites:\n  a.example: { apps: web1, check: { tcp: true } }\n"
+             "  b.example: { apps: web1, check: { tcp: true, every: 5s } }\n")
+    assert "web1:80 is checked in the same way by site a.example, but with other every" in complaint(HEAD + sites)[2]
+
+
+def test_everything_is_said_in_order_of_place(check):
+    text = "clutser: x\nservers:\n  a: { adress: 192.0.2.1 }\nsites:\n  s: { apps: b, body: 1x, on: [c, d] }\n"
+    messages = check(text)["messages"]
+    places = [(message["line"], message["column"]) for message in messages]
+    assert places == sorted(places)
+    said = " ".join(message["what"] for message in messages)
+    for part in ("did you mean `cluster`?", "did you mean `address`?", "no server is called `b`", "unknown unit `x`", "`c`", "`d`"):
+        assert part in said
+
+
+def test_the_number_of_messages_is_bounded(check):
+    text = HEAD + SITE + "".join(f"    wrong{i}: 1\n" for i in range(100))
+    answer = check(text)
+    assert len(answer["messages"]) == 20
+    assert answer["left_out"] == 80
+
+
+# ---- YAML -----------------------------------------------------------------------------------------------------------
+
+YAML = [
+    ("cluster: a\ncluster: b\n", (2, 1), "the key `cluster` is here twice, first in line 1; keep one of them"),
+    ("cluster:\n\tservers: x\n", (2, 1), "there is a tab; indent with spaces"),
+    ("cluster: c\nsites: [*.example]\n", (2, 10), "a `*` at the beginning of a value must be quoted: '*'"),
+    ("a: &x 1\n", (1, 4), "an anchor (`&name`) is not read in this file"),
+    ("a: !!str 1\n", (1, 4), "a tag (`!name`) is not read in this file"),
+    ("cluster: c\n---\ncluster: d\n", (2, 1), "a second document begins here"),
+    ("", (1, 1), "the file is empty"),
+    ("# only a comment\n", (1, 1), "the file is empty"),
+    ("cluster: c\n servers: x\n", (2, 9), "the indentation is wrong, or a value with `: ` in it needs quotes"),
+    ("servers: { a: { address: 1.2.3.4 }\nsites: x\n", (2, 1), "a comma or the closing bracket is missing"),
+    ("a: 'b\n", (2, 1), "a quote or bracket is not closed"),
+    ("? [a]\n: b\n", (1, 3), "a key must be a plain word"),
+    ("a: " + "[" * 40 + "]" * 40 + "\n", (1, 19), "nested deeper than 16 levels"),
+    (b"a: \xff\n", (1, 4), "not plain UTF-8 text"),
+    (b"a: b\x00c\n", (1, 5), "not plain UTF-8 text: control characters are not allowed"),
+    ("a: [" + "x, " * 1001 + "x]\n", None, "more than 1000 entries here"),
+    ("just text\n", (1, 1), "keys with values are expected here"),
+]
+
+
+@pytest.mark.parametrize("text,place,what", YAML, ids=[case[2][:40] for case in YAML])
+def test_yaml(complaint, text, place, what):
+    line, column, said = complaint(text)
+    assert what in said
+    assert place is None or (line, column) == place
+
+
+def test_alias_bombs_cost_nothing(complaint):
+    bomb = "a: &a [x]\n" + "".join(f"b{i}: &b{i} [*a, *a]\n" for i in range(100))
+    assert "an anchor" in complaint(bomb)[2]
+
+
+def test_a_file_larger_than_1_mib(complaint):
+    assert complaint("# " + "x" * (1 << 20) + "\n") == (0, 0, "the file is larger than 1 MiB (1048576 bytes)")
+
+
+def test_control_bytes_do_not_reach_the_terminal(complaint, tmp_path):
+    text = HEAD + 'sites: { "a\\e[31m\\nb": { apps: web1 } }\n'
+    assert "\x1b" not in complaint(text)[2] and "\n" not in complaint(text)[2]
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    result = run("check", tmp_path / "nowhere.yaml")
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"{tmp_path}/nowhere.yaml: cannot be read: No such file or directory")
+
+
+# ---- password files -------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def with_password(complaint, check, tmp_path):
+    def do(content, mode=0o640, what=complaint):
+        file = tmp_path / "password"
+        if content is not None:
+            file.write_bytes(content)
+            os.chmod(file, mode)
+        text = HEAD + f"databases: {{ main: {{ servers: db1, account: {{ user: n, password_file: {file} }} }} }}\n"
+        return what(text, "--server", "db1")
+    do.check = lambda content, mode=0o640: do(content, mode, check)
+    return do
+
+
+def test_password_file(with_password):
+    assert with_password.check(b"secret\n")["good"]
+    assert with_password.check(b"secret\r\n")["good"]
+    assert with_password.check(b"x" * 255)["good"]
+    assert "can be read by everybody; mend it with `chmod 640 " in with_password(b"secret\n", 0o644)[2]
+    assert "can be written by everybody" in with_password(b"secret\n", 0o602)[2]
+    assert "is empty; write the password" in with_password(b"\n")[2]
+    assert "is empty; write the password" in with_password(b"")[2]
+    assert "has more than one line" in with_password(b"a\nb\n")[2]
+    assert "is longer than 255 bytes" in with_password(b"x" * 256)[2]
+    assert "secret" not in with_password(b"secret\nsecret\n")[2]
+
+
+def test_password_file_is_missing(with_password):
+    line, column, said = with_password(None)
+    assert said.startswith("databases.main.account.password_file: ") and said.endswith("cannot be read: No such file or directory")
+    assert (line, column) == (HEAD_LINES + 1, 71)
