@@ -124,10 +124,20 @@ class Visitors(Load):
         return answer.body.decode("latin-1") if good else "", "" if good else answer.describe()
 
 
-class Readers(Load):
-    """SELECTs through noah, on connections that stay open."""
+def tell_who_is_who(primary, replica):
+    """A table that holds another name on the replica: an ordinary read of it tells who answered."""
+    primary.query("CREATE TABLE shop.who (name VARCHAR(20))")
+    primary.query("INSERT INTO shop.who VALUES ('db1')")
+    wait_for(lambda: replica.has_applied_all_of(primary), 20, "the replica to have it")
+    with replica.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SET SESSION sql_log_bin = 0")
+        cursor.execute("UPDATE shop.who SET name = 'db2'")
 
-    def __init__(self, lab, threads=3, text="SELECT @@hostname"):
+
+class Readers(Load):
+    """SELECTs through noah, on connections that stay open; `answered_by` counts db1 and db2."""
+
+    def __init__(self, lab, threads=3, text="SELECT name FROM who"):
         super().__init__(threads)
         self.lab = lab
         self.text = text

@@ -10,7 +10,7 @@ import pytest
 from lab.lab import Lab
 from lab.machine import wait_for
 
-from small_site import DB1, DB2, FILE, FRONT, PASSWORD, USER, WEB1, WEB2, Readers, Visitors, connect, prepare_app, query
+from small_site import DB1, DB2, FILE, FRONT, PASSWORD, USER, WEB1, WEB2, Readers, Visitors, connect, prepare_app, query, tell_who_is_who
 from lab.visitor import Client
 
 
@@ -18,10 +18,11 @@ from lab.visitor import Client
 def lab():
     with Lab(text=FILE, prepare_app=prepare_app) as running:
         running.start()
-        primary = running.databases["main"][0]
+        primary, _ = running.databases["main"]
         primary.query("CREATE DATABASE shop")
         primary.query("CREATE TABLE shop.item (id INT PRIMARY KEY AUTO_INCREMENT, text VARCHAR(100))")
         primary.query("INSERT INTO shop.item (text) VALUES ('first')")
+        tell_who_is_who(*running.databases["main"])
         primary.add_user(USER, PASSWORD, "ALL PRIVILEGES ON shop.*")
         yield running
         assert running.noahs()[0].faults() == []
@@ -130,14 +131,14 @@ def test_without_any_web_server_there_is_a_page_that_says_so(lab, noah):
 ], ids=lambda way: way[0].replace(" ", "-"))
 def test_no_read_fails_when_the_replica_is_lost(lab, noah, way):
     _, lose, bring_back = way
-    with Readers(lab, text="SELECT @@server_id FROM item LIMIT 1") as readers:
-        readers.wait_until_answered_by("2")
+    with Readers(lab) as readers:
+        readers.wait_until_answered_by("db2")
         lose(lab)
         noah.wait_for_health(DB2, "down")
-        readers.wait_until_answered_by("1", 50)
+        readers.wait_until_answered_by("db1", 50)
         bring_back(lab)
         noah.wait_for_health(DB2, "up")
-        readers.wait_until_answered_by("2")
+        readers.wait_until_answered_by("db2")
     assert not readers.failures
 
 
@@ -151,10 +152,10 @@ def test_without_the_primary_reads_go_on_and_writes_are_told_why(lab, noah, way)
     _, lose, bring_back = way
     replica = lab.databases["main"][1]
     wait_for(lambda: replica.has_applied_all_of(lab.databases["main"][0]), 20, "the replica to have all")
-    with Readers(lab, text="SELECT @@server_id FROM item LIMIT 1") as readers:
+    with Readers(lab) as readers:
         lose(lab)
         noah.wait_for_health(DB1, "down")
-        readers.wait_until_answered_by("2", 50)
+        readers.wait_until_answered_by("db2", 50)
         before = replica.query("SELECT COUNT(*) FROM shop.item")
         with pytest.raises(pymysql.MySQLError) as caught:
             query(lab, "INSERT INTO item (text) VALUES ('lost')")
@@ -182,7 +183,7 @@ def test_a_write_is_on_the_next_read_while_the_replica_is_late(lab):
 
 def test_a_full_disk_of_the_primary_stops_no_read(lab, noah):
     """MariaDB itself waits for room; what is asserted is that nobody else is disturbed, and that it goes on afterwards."""
-    with Readers(lab, text="SELECT @@server_id FROM item LIMIT 1") as readers, Visitors(lab) as visitors:
+    with Readers(lab) as readers, Visitors(lab) as visitors:
         lab.machines["db1"].fill_disk()
         readers.wait_for_more(100)
         visitors.wait_for_more(100)
