@@ -46,23 +46,19 @@ static inline bool is_blank(char byte)
 	return byte == ' ' || byte == '\t';
 }
 
-/* What is wrong with the bytes of a name up to `stop`, which is the colon or where the bytes ran out. */
-static enum http_fault find_name_fault(const char *line, const char *stop, const char **at)
+/* Why a name does not end in a colon. */
+static enum http_fault fault_of_name_end(const char *line, const char *at)
 {
-	for (*at = line; *at < stop; ++*at)
-		if (!http_byte_is(**at, BYTE_TOKEN)) {
-			if (**at == '\n')
-				return HTTP_FAULT_LINE_END;
-			return *at == line && is_blank(**at) ? HTTP_FAULT_FIELD_FOLDED : HTTP_FAULT_FIELD_NAME;
-		}
-	return HTTP_FAULT_NONE;
+	if (*at == '\n')
+		return HTTP_FAULT_LINE_END;
+	return at == line && is_blank(*at) ? HTTP_FAULT_FIELD_FOLDED : HTTP_FAULT_FIELD_NAME;
 }
 
 /* True for a name that is a known one but for '_' instead of '-'. */
 static bool is_look_alike(struct span name)
 {
 	char text[32];
-	if (name.size > sizeof(text) || memchr(name.start, '_', name.size) == NULL)
+	if (name.size > sizeof(text))
 		return false;
 	for (size_t at = 0; at < name.size; at++)
 		text[at] = name.start[at] == '_' ? '-' : name.start[at];
@@ -89,22 +85,20 @@ enum http_answer http_head_parse_fields(struct http_head *head, const char *end,
 		if (count == HTTP_FIELDS_MOST)
 			return http_wrong(error, HTTP_FAULT_TOO_MANY_FIELDS, base + (size_t)(at - start));
 
-		/* Known names are compared exactly, so only unknown ones are looked at byte by byte. */
-		at = http_scan_colon(at, end);
-		struct span name = span_of(line, (size_t)(at - line));
-		enum http_field_name known = at == end ? HTTP_FIELD_OTHER : http_field_find(name);
-		bool dropped = (http_hop_fields & HTTP_SET(known)) != 0;
-		if (known == HTTP_FIELD_OTHER) {
-			const char *bad;
-			enum http_fault fault = find_name_fault(line, at, &bad);
-			if (fault != HTTP_FAULT_NONE)
-				return http_wrong(error, fault, base + (size_t)(bad - start));
-			if (at == end)
-				return HTTP_MORE;
-			if (name.size == 0)
-				return http_wrong(error, HTTP_FAULT_FIELD_NAME, base + (size_t)(at - start));
-			dropped = is_look_alike(name);
+		bool look_alike = false;
+		at = http_scan_name(at, end);
+		if (UNLIKELY(at < end && *at != ':')) {
+			while (at < end && http_byte_is(*at, BYTE_TOKEN))
+				at++;
+			look_alike = is_look_alike(span_of(line, (size_t)(at - line)));
 		}
+		if (at == end)
+			return HTTP_MORE;
+		if (*at != ':' || at == line)
+			return http_wrong(error, fault_of_name_end(line, at), base + (size_t)(at - start));
+		struct span name = span_of(line, (size_t)(at - line));
+		enum http_field_name known = http_field_find(name);
+		uint64_t bit = HTTP_SET(known);
 
 		for (at++; at < end && is_blank(*at);)
 			at++;
@@ -120,7 +114,6 @@ enum http_answer http_head_parse_fields(struct http_head *head, const char *end,
 			value_end--;
 		at += 2;
 
-		uint64_t bit = HTTP_SET(known);
 		repeated |= present & bit;
 		if ((present & bit) == 0)
 			head->first[known] = (uint8_t)count;
@@ -129,7 +122,7 @@ enum http_answer http_head_parse_fields(struct http_head *head, const char *end,
 		field->name = (struct http_piece){(uint16_t)(line - start), (uint16_t)name.size};
 		field->value = (struct http_piece){(uint16_t)(value - start), (uint16_t)(value_end - value)};
 		field->known = (uint8_t)known;
-		field->dropped = dropped;
+		field->dropped = look_alike || (http_hop_fields & bit) != 0;
 	}
 	head->present = present;
 	head->repeated = repeated;

@@ -58,9 +58,12 @@ static inline const char *http_scan_value(const char *at, const char *end)
 	          http_byte_is(*at, BYTE_VALUE));
 }
 
-static inline const char *http_scan_colon(const char *at, const char *end)
+/* The first byte that is no letter, digit or '-', of which nearly all names are. Near the end it may also go over other token
+ * bytes, but never over '_'. */
+static inline const char *http_scan_name(const char *at, const char *end)
 {
-	HTTP_SCAN(at, end, HTTP_LANE_IS(lane, ':'), *at != ':');
+	HTTP_SCAN(at, end, (http_lane)(((lane | 0x20) - 'a') > 'z' - 'a') & (http_lane)((lane - '0') > 9) & ~HTTP_LANE_IS(lane, '-'),
+	          http_byte_is(*at, BYTE_TOKEN) && *at != '_');
 }
 
 /* The first byte that cannot stand in the target before '?' (BYTE_PATH). */
