@@ -66,7 +66,7 @@ static size_t escape(char *out, size_t room, const char *text)
 	return used;
 }
 
-static void write_line(enum log_level level, const char *format, va_list arguments)
+static PRINTF_LIKE(2, 0) void write_line(enum log_level level, const char *format, va_list arguments)
 {
 	char text[TEXT_BYTES], line[LINE_BYTES], when[CLOCK_TEXT_SIZE];
 	int saved_errno = errno;
