@@ -128,10 +128,10 @@ void timer_clear(struct timer *timer)
 {
 	if (!timer->armed)
 		return;
-	struct timer_wheel *wheel = &loop_current()->wheel;
+	struct loop *loop = loop_current(); /* NULL once loop_run has returned: what is freed then may still have a timer set */
 	list_remove(&timer->link);
 	/* While its slot is being run the timer may stand on that function's own list: the bit is off then already. */
-	if (list_is_empty(&wheel->slots[timer->level][timer->slot]))
-		wheel->occupied[timer->level] &= ~(1ull << timer->slot);
+	if (loop != NULL && list_is_empty(&loop->wheel.slots[timer->level][timer->slot]))
+		loop->wheel.occupied[timer->level] &= ~(1ull << timer->slot);
 	timer->armed = false;
 }

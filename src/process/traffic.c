@@ -50,6 +50,8 @@ struct core {
 	uint32_t magic;
 	unsigned index;
 	pthread_t thread;
+	pthread_mutex_t lock; /* held while others post to the loop, and while it decides to take no more */
+	bool ending;          /* under the lock */
 	struct loop *loop;
 	struct board_lane *lane;
 	struct http_core *http;
@@ -98,10 +100,24 @@ static struct errand *errand_new(struct core *core)
 	return errand;
 }
 
+/* False when the core takes no more or memory is out: the errand is still the caller's. */
+static bool errand_try_post(struct errand *errand, void (*run)(void *))
+{
+	struct core *core = errand->core;
+	pthread_mutex_lock(&core->lock);
+	bool posted = !core->ending && loop_post(core->loop, run, errand);
+	pthread_mutex_unlock(&core->lock);
+	return posted;
+}
+
+/* From the main thread. Nothing is to be told to a core that ends (handle sees to it), but to end. */
 static void errand_post(struct errand *errand, void (*run)(void *))
 {
-	if (!loop_post(errand->core->loop, run, errand))
+	if (errand_try_post(errand, run))
+		return;
+	if (!traffic.draining)
 		give_up("out of memory");
+	free(errand);
 }
 
 static struct errand *errand_new_or_end(struct core *core)
@@ -164,7 +180,7 @@ static void accepted(void *argument, int descriptor, const struct address *from)
 	errand->from = *from;
 	errand->name = acceptor->listening->name;
 	atomic_fetch_add(&core->on_the_way, 1);
-	if (!loop_post(core->loop, take_handed_connection, errand)) {
+	if (!errand_try_post(errand, take_handed_connection)) {
 		atomic_fetch_sub(&core->on_the_way, 1);
 		free(errand);
 		take_connection(acceptor->core, &acceptor->listening->name, descriptor, from);
@@ -322,6 +338,22 @@ static void handle_access_log(int descriptor)
 
 /* ---- ending --------------------------------------------------------------------------------------------------- */
 
+static void stop_loop(void *argument)
+{
+	struct core *core = argument;
+	loop_stop(core->loop);
+}
+
+/* On the core's thread. Its last message is its own, so that all that others have posted before is done and nothing is lost. */
+static void core_end(struct core *core)
+{
+	pthread_mutex_lock(&core->lock);
+	if (!core->ending && !loop_post(core->loop, stop_loop, core))
+		give_up("out of memory");
+	core->ending = true;
+	pthread_mutex_unlock(&core->lock);
+}
+
 static void look_whether_drained(struct timer *timer)
 {
 	struct core *core = OWNER_OF(timer, struct core, drain_timer);
@@ -332,7 +364,7 @@ static void look_whether_drained(struct timer *timer)
 	}
 	if (open > 0)
 		log_write(LOG_WARNING, "%u connections are still busy after %d s; they end now", open, PROCESS_DRAIN_MS / 1000);
-	loop_stop(core->loop);
+	core_end(core);
 }
 
 static void drain(void *argument)
@@ -351,15 +383,17 @@ static void drain(void *argument)
 static void stop_now(void *argument)
 {
 	struct errand *errand = argument;
-	loop_stop(errand->core->loop);
+	struct core *core = errand->core;
 	free(errand);
+	core_end(core);
 }
 
 static void handle_drain(void)
 {
-	for (unsigned i = 0; i < traffic.core_count; i++)
-		errand_post(errand_new_or_end(&traffic.cores[i]), traffic.draining ? stop_now : drain);
+	bool now = traffic.draining; /* asked for the second time */
 	traffic.draining = true;
+	for (unsigned i = 0; i < traffic.core_count; i++)
+		errand_post(errand_new_or_end(&traffic.cores[i]), now ? stop_now : drain);
 }
 
 /* ---- the cores ------------------------------------------------------------------------------------------------ */
@@ -378,6 +412,7 @@ static void *core_main(void *argument)
 	sem_post(&traffic.core_ready);
 	loop_run(core->loop);
 	http_core_free(core->http);
+	loop_free(core->loop);
 	/* The last core wakes the main thread out of its wait for a message. */
 	if (atomic_fetch_sub(&traffic.cores_running, 1) == 1)
 		shutdown(traffic.channel, SHUT_RDWR);
@@ -400,6 +435,7 @@ static void start_cores(unsigned count)
 		core->lane = &traffic.board->lanes[i];
 		board_lane_restart(traffic.board, core->lane);
 		list_init(&core->acceptors);
+		pthread_mutex_init(&core->lock, NULL);
 		timer_init(&core->drain_timer, look_whether_drained);
 		if (pthread_create(&core->thread, &attributes, core_main, core) != 0)
 			give_up("no threads");
@@ -421,16 +457,19 @@ static void handle_start(const struct message *message, int descriptor)
 
 static void end_cores(void)
 {
-	for (unsigned i = 0; i < traffic.core_count; i++) {
+	for (unsigned i = 0; i < traffic.core_count; i++)
 		pthread_join(traffic.cores[i].thread, NULL);
-		loop_free(traffic.cores[i].loop);
-	}
 }
 
 static void handle(const struct message *message, int descriptor)
 {
 	if (traffic.board == NULL && message->type != MESSAGE_START && message->type != MESSAGE_LOG)
 		give_up("a message came before the board");
+	if (traffic.draining && message->type != MESSAGE_DRAIN && message->type != MESSAGE_LOG) {
+		if (descriptor >= 0) /* sent before the supervisor knew: too late to matter */
+			close(descriptor);
+		return;
+	}
 	switch (message->type) {
 	case MESSAGE_START:
 		handle_start(message, descriptor);

@@ -135,6 +135,8 @@ class Noah:
         log = self.log()
         for report in SANITIZER_REPORTS + (() if self.expect_crashes else (ASSERTION,)):
             assert report not in log, f"{report} in noah's log:\n{log}"
+        # At a stop the children end by themselves, without a fault.
+        assert "has ended: signal" not in log and "has ended: exit code 1" not in log, log
 
     def log(self):
         with open(self.log_file, encoding="utf-8", errors="replace") as file:
