@@ -27,6 +27,7 @@ struct sql_database *database_new(struct sql_core *core, const char *name)
 	ASSERT(span_copy(span_of_text(name), database->name, sizeof database->name));
 	database->board_row = row;
 	database->board_index = (unsigned)(row - core->board->databases);
+	database->collation = MYSQL_COLLATION_UTF8MB4_GENERAL;
 	database->users = users_new(database);
 	database->freshness = freshness_new(database);
 	if (database->users == NULL || database->freshness == NULL) {
@@ -158,7 +159,13 @@ void database_version(const struct sql_database *database, char out[BOARD_TEXT_S
 	for (unsigned i = 0; i < database->server_count && out[0] == '\0'; i++)
 		board_text_read(&database_target(database, database->servers[i].row)->version, out);
 	if (out[0] == '\0')
-		snprintf(out, BOARD_TEXT_SIZE, "5.5.5-10.11.0-MariaDB"); /* none was ever seen: the least that is supported */
+		snprintf(out, BOARD_TEXT_SIZE, "10.11.0-MariaDB"); /* none was ever seen: the least that is supported */
+	/* The board has it without the prefix with which MariaDB 10 hides from old replicas, and which clients expect. */
+	if (strncmp(out, "10.", 3) == 0) {
+		memmove(out + 6, out, BOARD_TEXT_SIZE - 6);
+		memcpy(out, "5.5.5-", 6);
+		out[BOARD_TEXT_SIZE - 1] = '\0';
+	}
 }
 
 void database_server_worked(const struct sql_database *database, int row)

@@ -19,6 +19,7 @@
 #define SLICE_MS           100   /* how soon a waiting read notices that the board gave the server up */
 #define RETRY_MS           500   /* between attempts to reach a server that could not be reached */
 #define WATCH_SECONDS      1     /* one MASTER_GTID_WAIT; repeated as long as the position is wanted */
+#define FAR_BEHIND_WAITS   5     /* a replica that has been behind for so many times fresh_wait is not waited for until it has caught up */
 #define CHASE_US           10000000u /* a lagging replica is watched for this long after the last read that wanted it */
 
 /* Knows what the replica at `row` has applied. Made with the first read that wants to know, freed with the database. */
@@ -380,7 +381,7 @@ bool freshness_wait(struct freshness *freshness, int row, const struct position 
 	if (watcher == NULL)
 		return false;
 	uint64_t now = loop_now_us(freshness->database->core->loop);
-	if (watcher->behind_since_us != 0 && now - watcher->behind_since_us > (uint64_t)wait_ms * 1000) {
+	if (watcher->behind_since_us != 0 && now - watcher->behind_since_us > (uint64_t)wait_ms * 1000 * FAR_BEHIND_WAITS) {
 		watcher->chased = *needed;
 		watcher->chase_until_us = now + CHASE_US;
 		return false;

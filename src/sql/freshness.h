@@ -43,8 +43,8 @@ const char *freshness_problem(const struct freshness *freshness);
 
 /* Has the replica at `row` applied it, as far as is known without waiting? */
 bool freshness_has(struct freshness *freshness, int row, const struct position *needed) MUST_CHECK;
-/* Waits at most wait_ms for that. Does not wait for a replica that is known to lag by more than this already; its watching goes on until it has
- * caught up. False: it has not, or the wait was cancelled. */
+/* Waits at most wait_ms for that. Does not wait for a replica that is known to have been behind for much longer than this; its watching goes on until it
+ * has caught up. False: it has not, or the wait was cancelled. */
 bool freshness_wait(struct freshness *freshness, int row, const struct position *needed, int64_t wait_ms) MUST_CHECK;
 
 #endif

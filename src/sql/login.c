@@ -41,7 +41,7 @@ static enum outcome greet(struct session *session)
 	    .version = span_of_text(version),
 	    .connection_id = session->id,
 	    .capabilities = SESSION_CAPABILITIES,
-	    .collation = MYSQL_COLLATION_UTF8MB4_GENERAL,
+	    .collation = session->database->collation,
 	    .status = MYSQL_STATUS_AUTOCOMMIT,
 	    .plugin = PLUGIN,
 	};

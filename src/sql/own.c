@@ -61,6 +61,7 @@ bool own_connect(struct own_connection *own, struct sql_database *database, cons
 	enum server_login_result result = server_login(&own->stream, &to.address, &identity, settings->connect_timeout_ms, &answer);
 	if (result == SERVER_LOGIN_OK) {
 		own->row = to.row;
+		database->collation = answer.collation;
 		database_server_worked(database, to.row);
 		return true;
 	}

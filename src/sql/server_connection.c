@@ -63,6 +63,7 @@ static enum server_login_result open_connection(struct session *session, enum sl
 	if (result != SERVER_LOGIN_OK)
 		return result;
 	database_server_worked(database, to.row);
+	database->collation = answer->collation;
 	connection->row = to.row;
 	connection->incarnation = ++session->incarnations;
 	connection->state_version = 0;

@@ -141,6 +141,7 @@ enum server_login_result server_login(struct stream *stream, const struct addres
 		return fail(stream, answer, SERVER_LOGIN_UNFIT, text);
 	}
 	answer->connection_id = greeting.connection_id;
+	answer->collation = greeting.collation;
 	net = send_login(stream, &greeting, identity, time_left_ms(deadline));
 	if (net != NET_OK)
 		return fail_net(stream, answer, net, "logging in: ");

@@ -37,6 +37,7 @@ struct server_identity {
 struct server_login_answer {
 	uint16_t status;        /* OK */
 	uint32_t connection_id; /* of the server */
+	uint8_t collation;      /* that it greets with */
 	uint16_t code;          /* REFUSED: the server's error */
 	char sqlstate[6];
 	char text[320]; /* anything but OK: why, in words */

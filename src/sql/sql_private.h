@@ -64,6 +64,7 @@ struct sql_database {
 	const struct cluster_database *settings; /* NULL: no longer in the snapshot */
 	unsigned server_count;
 	struct sql_server servers[CLUSTER_SERVERS_MOST];
+	uint8_t collation; /* that its servers greet with: some clients take it for theirs */
 	struct users *users;
 	struct freshness *freshness;
 };

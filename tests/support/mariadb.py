@@ -62,7 +62,8 @@ def _template_directory():
         directory = tempfile.mkdtemp(prefix="noah-mariadb-")
         atexit.register(shutil.rmtree, directory, True)
         data = os.path.join(directory, "data")
-        command = ["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--skip-test-db",
+        command = ["mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--tmpdir={directory}",
+                   "--skip-test-db",
                    "--auth-root-authentication-method=normal", "--innodb-log-file-size=4M", "--innodb-buffer-pool-size=8M"]
         if os.geteuid() == 0:
             command.append("--user=root")
@@ -105,7 +106,7 @@ class MariaDB:
         for attempt in range(5):
             if self.port is None:
                 self.port = free_port(self.address)
-            command = [shutil.which("mariadbd") or "/usr/sbin/mariadbd", "--no-defaults", f"--datadir={self.data}",
+            command = [shutil.which("mariadbd") or "/usr/sbin/mariadbd", "--no-defaults", f"--datadir={self.data}", f"--tmpdir={self.directory}",
                        f"--socket={self.socket}", f"--port={self.port}", f"--bind-address={self.address}",
                        f"--server-id={self.server_id}", f"--log-error={self.log_file}", f"--pid-file={self.socket}.pid",
                        f"--report-host={self.address}", f"--report-port={self.port}",
