@@ -40,7 +40,8 @@ static enum http_outcome take_step(struct http_exchange *exchange)
 	exchange->upload_pending = step.forward;
 	exchange->upload_drop = step.drop;
 	uint64_t most = exchange->site->site->body_most_bytes;
-	if (most > 0 && exchange->upload.content_bytes > most) {
+	/* The chunk that has begun counts in full: its size line has said so. */
+	if (most > 0 && exchange->upload.content_bytes + exchange->upload.chunked.left > most) {
 		snprintf(exchange->detail, sizeof(exchange->detail), "the body is longer than the site's limit of %llu bytes",
 		         (unsigned long long)most);
 		return OUTCOME_BODY_TOO_LARGE;
