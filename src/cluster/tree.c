@@ -283,9 +283,11 @@ struct tree_node *tree_find(const struct tree_node *map, const char *key)
 {
 	if (map == NULL || map->kind != TREE_MAP)
 		return NULL;
-	for (struct tree_node *entry = map->first; entry != NULL; entry = entry->next)
+	for (struct tree_node *entry = map->first; entry != NULL; entry = entry->next) {
+		ASSERT(entry->key != NULL && entry->key->text.start != NULL); /* take_key made sure */
 		if (strcmp(entry->key->text.start, key) == 0)
 			return entry;
+	}
 	return NULL;
 }
 

@@ -17,7 +17,8 @@ int command_schema(int argc, char **argv)
 	    .arguments = "",
 	    .about = "Prints the JSON Schema (draft 2020-12) of the cluster file, so that an editor completes and checks it. With\n"
 	             "the YAML language server: store it, and begin the cluster file with\n"
-	             "    # yaml-language-server: $schema=/etc/noah/noah.schema.json",
+	             "    # yaml-language-server: $schema=/etc/noah/noah.schema.json\n"
+	             "Exit code: 0, or 2 for wrong arguments.",
 	    .options = table,
 	};
 	int code = command_options(&usage, argc, argv);

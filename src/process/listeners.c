@@ -70,13 +70,15 @@ bool listeners_open(struct supervisor *supervisor, const struct cluster *cluster
 		supervisor->listeners[i].wanted = false;
 	for (unsigned i = 0; i < cluster->site_count && good; i++) {
 		const struct cluster_site *site = &cluster->sites[i];
-		for (unsigned j = 0; j < site->listen_count && good && cluster_is_on(site->on, cluster->self); j++)
-			good = want(supervisor, LISTENER_HTTP, &site->listen[j], why, why_size);
+		for (unsigned j = 0; j < site->listen_count && good; j++)
+			if (cluster_listens_on(cluster, site->on, &site->listen[j], cluster->self))
+				good = want(supervisor, LISTENER_HTTP, &site->listen[j], why, why_size);
 	}
 	for (unsigned i = 0; i < cluster->database_count && good; i++) {
 		const struct cluster_database *database = &cluster->databases[i];
-		for (unsigned j = 0; j < database->listen_count && good && cluster_is_on(database->on, cluster->self); j++)
-			good = want(supervisor, LISTENER_SQL, &database->listen[j], why, why_size);
+		for (unsigned j = 0; j < database->listen_count && good; j++)
+			if (cluster_listens_on(cluster, database->on, &database->listen[j], cluster->self))
+				good = want(supervisor, LISTENER_SQL, &database->listen[j], why, why_size);
 	}
 	while (!good && supervisor->listener_count > before)
 		close_one(&supervisor->listeners[--supervisor->listener_count]);
