@@ -232,10 +232,9 @@ static char byte_at(const struct builder *builder, yaml_mark_t mark)
 }
 
 /* What people usually did when libyaml says this. */
-static const char *guess_cause(const struct builder *builder, const yaml_parser_t *parser)
+static const char *guess_cause(const struct builder *builder, yaml_mark_t mark, const char *problem, const char *context)
 {
-	const char *problem = parser->problem, *context = parser->context == NULL ? "" : parser->context;
-	if (byte_at(builder, parser->problem_mark) == '\t')
+	if (byte_at(builder, mark) == '\t')
 		return "there is a tab; indent with spaces";
 	if (strstr(context, "alias") != NULL)
 		return "a `*` at the beginning of a value must be quoted: '*'";
@@ -273,10 +272,10 @@ static void report_syntax(struct builder *builder, const yaml_parser_t *parser)
 		report_add(builder->report, line, column, "", "not plain UTF-8 text: %s", problem);
 		return;
 	}
-	const char *cause = guess_cause(builder, parser);
+	const char *context = parser->context == NULL ? "" : parser->context;
+	const char *cause = guess_cause(builder, parser->problem_mark, problem, context);
 	report_add(builder->report, line_of(parser->problem_mark), column_of(parser->problem_mark), "", "not YAML: %s%s%s%s%s",
-	           problem, parser->context == NULL ? "" : " ", parser->context == NULL ? "" : parser->context,
-	           cause[0] == '\0' ? "" : "; ", cause);
+	           problem, context[0] == '\0' ? "" : " ", context, cause[0] == '\0' ? "" : "; ", cause);
 }
 
 struct tree_node *tree_find(const struct tree_node *map, const char *key)
