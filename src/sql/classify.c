@@ -583,9 +583,8 @@ static bool has_high_bytes(struct span text)
 
 void sql_classify(struct span text, unsigned mode, struct sql_class *out)
 {
-	struct sql_scan scan = {.class = out};
-	sql_lexer_init(&scan.lexer, text, mode);
-	sql_scan_next(&scan);
+	struct sql_scan scan;
+	sql_scan_begin(&scan, out, text, mode);
 	if (scan.token.kind == SQL_TOKEN_END) {
 		*out = (struct sql_class){
 		    .kind = SQL_KIND_EMPTY,

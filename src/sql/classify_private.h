@@ -24,6 +24,15 @@ static inline void sql_scan_next(struct sql_scan *scan)
 	sql_lexer_next(&scan->lexer, &scan->token);
 }
 
+/* At the first token of the text. */
+static inline void sql_scan_begin(struct sql_scan *scan, struct sql_class *class, struct span text, unsigned mode)
+{
+	*scan = (struct sql_scan){ .class = class };
+	sql_lexer_init(&scan->lexer, text, mode);
+	scan->token.text = span_of(scan->lexer.next, 0);
+	sql_scan_next(scan);
+}
+
 /* True at the end of a statement: end of text, semicolon, or nothing more that can be understood. */
 static inline bool sql_scan_at_end(const struct sql_scan *scan)
 {

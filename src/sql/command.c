@@ -14,7 +14,7 @@
 #define MORE_TIMEOUT_MS     60000
 #define ASSEMBLE_MOST_BYTES (256u * 1024u) /* a longer statement passes through unread: see take_long */
 #define ASSEMBLED_MOST      64u            /* such statements held in memory at once, on one core */
-#define LONG_BEGINNING      64u            /* bytes of a long command that are there before it is looked at */
+#define LONG_BEGINNING      NET_BUFFER_SIZE /* bytes of a long command that are there before it is looked at */
 #define COMMAND_MOST_BYTES  (1u << 30)     /* the largest max_allowed_packet of a server */
 #define ATTEMPTS_MOST       4u             /* servers that a read is tried on */
 

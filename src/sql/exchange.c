@@ -93,9 +93,36 @@ static void read_last_words(struct session *session, struct server_connection *c
 		                    failure.message.start);
 }
 
+/* The beginning of a long execution, up to and with the parameter types, which the client did not send again but this server never got. */
+static enum exchange_result send_types(struct session *session, struct server_connection *connection, struct command *command)
+{
+	const struct prepared *item = command->prepared;
+	size_t types_size = (size_t)item->parameters * 2, size = mysql_header_size(command->packet.start) + types_size;
+	char header[MYSQL_HEADER_SIZE] = {(char)size, (char)(size >> 8), (char)(size >> 16), 0}, flag = 1;
+	struct iovec parts[] = {
+	    {header, sizeof header},
+	    {(char *)(uintptr_t)command->packet.start + MYSQL_HEADER_SIZE, command->types_at - MYSQL_HEADER_SIZE},
+	    {&flag, 1},
+	    {item->types, types_size},
+	};
+	size_t eaten;
+	(void)!mysql_request_feed(&command->request, span_of(command->packet.start, command->types_at + 1), &eaten); /* never all of it */
+	buffer_consume(&session->client.input, command->types_at + 1);
+	enum net_result net = stream_write(&connection->stream, parts, COUNT_OF(parts), SEND_TIMEOUT_MS);
+	if (net == NET_OK)
+		return EXCHANGE_DONE;
+	session_set_problem(session, "%s: %s", connection->name, net_result_text(net));
+	return net == NET_CANCELLED ? EXCHANGE_CANCELLED : EXCHANGE_LOST;
+}
+
 /* A command larger than what is kept: passes through in pieces, each only once the server has taken the one before. */
 static enum exchange_result send_pieces(struct session *session, struct server_connection *connection, struct command *command)
 {
+	if (command->types_at != 0) {
+		enum exchange_result result = send_types(session, connection, command);
+		if (result != EXCHANGE_DONE)
+			return result;
+	}
 	for (;;) {
 		struct span bytes = buffer_span(&session->client.input);
 		size_t eaten;

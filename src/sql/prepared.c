@@ -95,8 +95,15 @@ bool prepared_keep_types(struct prepared *item, const uint8_t *types)
 	return true;
 }
 
+void prepared_forget_types(struct prepared *item)
+{
+	free(item->types);
+	item->types = NULL;
+	item->types_version++;
+}
+
 /* COM_STMT_EXECUTE: command, id (4), flags (1), iterations (4), NULL bitmap, new_params_bound (1), types, values. */
-bool prepared_find_parameters(const struct prepared *item, struct span payload, struct prepared_parameters *out)
+bool prepared_find_parameters(const struct prepared *item, struct span payload, bool whole, struct prepared_parameters *out)
 {
 	*out = (struct prepared_parameters){0};
 	if (payload.size < 10)
@@ -108,5 +115,6 @@ bool prepared_find_parameters(const struct prepared *item, struct span payload, 
 		return false;
 	out->has_types = payload.start[out->flag] == 1;
 	out->types = out->flag + 1;
-	return !out->has_types || payload.size >= out->types + (size_t)item->parameters * 2;
+	out->types_cut = out->has_types && payload.size < out->types + (size_t)item->parameters * 2;
+	return !out->types_cut || !whole;
 }

@@ -54,14 +54,17 @@ struct prepared *prepared_find(struct prepared_table *table, uint32_t id) MUST_C
 void prepared_remove(struct prepared_table *table, struct prepared *item);
 /* Keeps the parameter types that an execution has brought. False: memory is out. */
 bool prepared_keep_types(struct prepared *item, const uint8_t *types) MUST_CHECK;
+/* The client has sent other types, too many to be kept: from now on the statement can only be executed where it has been. */
+void prepared_forget_types(struct prepared *item);
 
 /* Where in an execution's payload the parameter types stand. */
 struct prepared_parameters {
 	size_t flag;   /* offset of new_params_bound; 0: the statement has no parameters */
 	bool has_types;
 	size_t types;  /* offset of 2 * parameters bytes, when has_types */
+	bool types_cut; /* they go on past the end of what is there */
 };
-/* False: the payload is too short to be one. */
-bool prepared_find_parameters(const struct prepared *item, struct span payload, struct prepared_parameters *out) MUST_CHECK;
+/* False: the payload is too short to be one. `whole` is false for the beginning of one that is larger than the input buffer. */
+bool prepared_find_parameters(const struct prepared *item, struct span payload, bool whole, struct prepared_parameters *out) MUST_CHECK;
 
 #endif

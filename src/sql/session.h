@@ -155,6 +155,7 @@ struct command {
 	struct span packet; /* with header */
 	struct mysql_request request; /* follows one that is not whole */
 	bool request_done;
+	size_t types_at; /* not 0: where in one that is not whole the parameter types are to be put in */
 	struct sql_class class;
 	struct prepared *prepared; /* the statement that it is about */
 	uint32_t give_id;          /* COM_STMT_PREPARE: what the client shall see */

@@ -345,9 +345,8 @@ void sql_classify_set(struct sql_scan *scan)
 bool sql_setting_next(struct sql_setting_walk *walk, struct sql_setting *out)
 {
 	struct sql_class unused = {0};
-	struct sql_scan scan = {.class = &unused};
-	sql_lexer_init(&scan.lexer, walk->rest, walk->mode);
-	sql_scan_next(&scan);
+	struct sql_scan scan;
+	sql_scan_begin(&scan, &unused, walk->rest, walk->mode);
 	if (sql_scan_at_end(&scan))
 		return false;
 	struct piece piece;

@@ -119,18 +119,20 @@ static enum outcome fit_types(struct session *session, enum slot slot, struct co
 {
 	struct prepared *item = command->prepared;
 	struct prepared_parameters parameters;
-	if (!prepared_find_parameters(item, command_payload(command), &parameters))
+	if (!prepared_find_parameters(item, command_payload(command), command->whole, &parameters))
 		return OUTCOME_MALFORMED;
 	if (item->parameters == 0 || item->at[slot].types_version == item->types_version)
 		return OUTCOME_DONE; /* none, or bound there already */
 	if (!parameters.has_types) {
-		if (!command->whole || item->types == NULL) {
+		size_t size = mysql_header_size(command->packet.start) + (size_t)item->parameters * 2;
+		if (item->types == NULL || size >= MYSQL_PAYLOAD_MOST) {
 			session_set_problem(session, "the types of a prepared statement's parameters were lost with its connection");
 			return OUTCOME_STATE_LOST;
 		}
-		enum outcome outcome = add_types(command, item, &parameters);
-		if (outcome != OUTCOME_DONE)
-			return outcome;
+		if (!command->whole)
+			command->types_at = MYSQL_HEADER_SIZE + parameters.flag; /* exchange.c puts them in on the way */
+		else if (add_types(command, item, &parameters) != OUTCOME_DONE)
+			return OUTCOME_NO_MEMORY;
 	}
 	item->at[slot].types_version = item->types_version;
 	return OUTCOME_DONE;
@@ -164,17 +166,19 @@ enum outcome statement_execute(struct session *session, struct command *command)
 		return outcome;
 	struct prepared *item = command->prepared;
 	struct prepared_parameters parameters;
-	if (!prepared_find_parameters(item, command_payload(command), &parameters))
+	if (!prepared_find_parameters(item, command_payload(command), command->whole, &parameters))
 		return OUTCOME_MALFORMED;
-	if (parameters.has_types &&
-	    !prepared_keep_types(item, (const uint8_t *)command_payload(command).start + parameters.types))
+	if (parameters.types_cut)
+		prepared_forget_types(item);
+	else if (parameters.has_types && !prepared_keep_types(item, (const uint8_t *)command_payload(command).start + parameters.types))
 		return OUTCOME_NO_MEMORY;
 	command->class = (struct sql_class){.kind = item->kind, .route = item->route, .binds = item->binds, .autocommit = -1};
 	if (item->text != NULL && item->kind != SQL_KIND_READ && item->kind != SQL_KIND_WRITE) /* what it sets has to be known again */
 		sql_classify(span_of(item->text, item->text_size), session_text_mode(session), &command->class);
 	if (item->route == SQL_ROUTE_READ)
 		BOARD_COUNT(session_lane(session), statements_read, 1);
-	bool anywhere = command_may_read_anywhere(session, item->route) && !item->has_long_data && command->whole && item->text != NULL;
+	bool has_all = item->text != NULL && (item->parameters == 0 || item->types != NULL);
+	bool anywhere = command_may_read_anywhere(session, item->route) && !item->has_long_data && command->whole && has_all;
 	if (anywhere)
 		outcome = command_to_reader(session, command);
 	else if (item->route == SQL_ROUTE_LAST && !item->has_long_data)

@@ -16,11 +16,11 @@ import sys
 import tempfile
 import time
 
-sys.path.insert(0, os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..")))
+sys.path.insert(0, os.path.abspath(os.path.join(os.path.dirname(__file__), "..")))
 
-from tests.support.mariadb import MariaDB  # noqa: E402
-from tests.support.mysql_client import Client  # noqa: E402
-from tests.support.noah import Noah, free_port  # noqa: E402
+from support.mariadb import MariaDB  # noqa: E402
+from support.mysql_client import Client  # noqa: E402
+from support.noah import Noah, free_port  # noqa: E402
 
 LAG_MOST = 0.050
 

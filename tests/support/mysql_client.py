@@ -260,7 +260,7 @@ class Client:
                 name, at = self._text(payload, at)
             self.columns.append(payload[at + 7])
         if columns and not self.capabilities & DEPRECATE_EOF:
-            self.read_packet()
+            self._end(self.read_packet())
 
     def query(self, text):
         """The rows of the first result; the others are read away."""
