@@ -8,11 +8,12 @@
 #define FIFTHS_OF_RETRY  5u
 #define FIFTHS_A_SECOND  (10u * FIFTHS_OF_RETRY)
 #define FIFTHS_MOST      (1000u * FIFTHS_OF_RETRY)
+#define FIFTHS_AT_START  (100u * FIFTHS_OF_RETRY) /* a reload in the middle of a failure starts anew */
 #define MICROS_PER_FIFTH (1000000u / FIFTHS_A_SECOND)
 
 void upstream_budget_init(struct upstream_budget *budget, uint64_t now_us)
 {
-	*budget = (struct upstream_budget){.updated_us = now_us, .fifths = 10 * FIFTHS_A_SECOND};
+	*budget = (struct upstream_budget){.updated_us = now_us, .fifths = FIFTHS_AT_START};
 }
 
 void upstream_budget_earn(struct upstream_budget *budget)
