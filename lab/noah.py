@@ -16,7 +16,7 @@ FAULTS = ("AddressSanitizer", "ThreadSanitizer", "LeakSanitizer", "runtime error
 
 
 class Noah:
-    names = ("noah", "noah-traffic", "noah-watch")  # the supervisor and its children
+    names = (os.path.basename(BINARY)[:15], "noah-traffic", "noah-watch")  # the supervisor and its children
 
     def __init__(self, machine, text, passwords):
         """`text`: the cluster file; `passwords`: {file: text}."""

@@ -197,8 +197,8 @@ class Story:
 
     def _check_causes(self):
         lines = self._access_lines()
-        bad = self._bad()
-        unexplained = [record for record in bad if record.result != loads.STALE and not _explains(lines.get(record.number, ""), record)]
+        bad = [record for record in self._bad() if record.result != loads.STALE]
+        unexplained = [record for record in bad if not _explains(lines.get(record.number, ""), record)]
         return not unexplained, (f"every failure that a visitor saw is in the log with its cause: {len(bad)} failures, {len(unexplained)} not in "
                                  f"the log{_list(unexplained)}")
 
