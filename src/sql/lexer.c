@@ -72,7 +72,7 @@ static const uint8_t byte_classes[256] = {
 
 void sql_lexer_init(struct sql_lexer *lexer, struct span text, unsigned mode)
 {
-	const uint8_t *start = (const uint8_t *)(text.size ? text.start : "");
+	const uint8_t *start = (const uint8_t *)(text.start != NULL ? text.start : "");
 	*lexer = (struct sql_lexer){.next = start, .end = start + text.size, .mode = mode};
 }
 
