@@ -179,8 +179,8 @@ static int fetch(const char *control, char **text, json_t **status)
 /* A line every `every` seconds, with what was served since the one before, until interrupted or noah ends. */
 static int print_lines(const char *control, unsigned every)
 {
-	json_t *before = NULL, *status;
-	char *text;
+	json_t *before = NULL, *status = NULL;
+	char *text = NULL;
 	int code;
 	while ((code = fetch(control, &text, &status)) == COMMAND_OK) {
 		free(text);
@@ -223,8 +223,8 @@ int command_status(int argc, char **argv)
 	}
 	if (seconds > 0)
 		return print_lines(control, (unsigned)seconds);
-	char *text;
-	json_t *status;
+	char *text = NULL;
+	json_t *status = NULL;
 	code = fetch(control, &text, &status);
 	if (code != COMMAND_OK)
 		return code;

@@ -197,38 +197,34 @@ void control_expire(struct supervisor *supervisor)
 #define ASK_TIMEOUT_S   60
 #define ASK_ANSWER_MOST (8u << 20)
 
-/* Everything until the end of the connection; zero-terminated. 0 or -errno. */
+/* Everything until the end of the connection; zero-terminated, to be freed. 0 or -errno (*answer is NULL then). */
 static int read_answer(int descriptor, char **answer)
 {
-	size_t size = 0, room = 4096;
-	char *text = malloc(room);
-	for (;;) { /* at most ASK_ANSWER_MOST bytes */
-		if (text == NULL || size > ASK_ANSWER_MOST) {
-			free(text);
-			return -ENOMEM;
-		}
-		ssize_t got = recv(descriptor, text + size, room - size - 1, 0);
+	char piece[4096];
+	size_t size = 0, total = 0;
+	int result = -ENOMEM;
+	FILE *out = open_memstream(answer, &size);
+	if (out == NULL)
+		return -errno;
+	while (total <= ASK_ANSWER_MOST) {
+		ssize_t got = recv(descriptor, piece, sizeof piece, 0);
 		if (got < 0 && errno == EINTR)
 			continue;
-		if (got < 0) {
-			int error = errno;
-			free(text);
-			return -error;
-		}
-		if (got == 0)
+		if (got <= 0) {
+			result = got == 0 ? 0 : -errno;
 			break;
-		size += (size_t)got;
-		if (room - size < 2) {
-			room *= 2;
-			char *longer = realloc(text, room);
-			if (longer == NULL)
-				free(text);
-			text = longer;
 		}
+		total += (size_t)got;
+		if (fwrite(piece, 1, (size_t)got, out) != (size_t)got)
+			break;
 	}
-	text[size] = '\0';
-	*answer = text;
-	return 0;
+	if (fclose(out) != 0 && result == 0)
+		result = -ENOMEM;
+	if (result != 0) {
+		free(*answer);
+		*answer = NULL;
+	}
+	return result;
 }
 
 int process_ask(const char *control, const char *request, bool *done, char **answer)
@@ -246,6 +242,7 @@ int process_ask(const char *control, const char *request, bool *done, char **ans
 	close(descriptor);
 	if (result != 0)
 		return result;
+	ASSERT(*answer != NULL);
 	*done = strncmp(*answer, "ok\n", 3) == 0;
 	char *text = strchr(*answer, '\n');
 	if (text == NULL) { /* it ended before it answered */

@@ -262,6 +262,7 @@ static void handle_snapshot(const struct message *message, int descriptor)
 	struct swap *swap = calloc(1, sizeof *swap);
 	if (swap == NULL || (swap->snapshot = snapshot_new(cluster)) == NULL)
 		give_up("out of memory");
+	ASSERT(traffic.core_count > 0);
 	swap->missing = traffic.core_count;
 	for (unsigned i = 0; i < traffic.core_count; i++) {
 		struct errand *errand = errand_new_or_end(&traffic.cores[i]);
@@ -412,6 +413,7 @@ static void *core_main(void *argument)
 	sem_post(&traffic.core_ready);
 	loop_run(core->loop);
 	http_core_free(core->http);
+	sql_core_free(core->sql);
 	loop_free(core->loop);
 	/* The last core wakes the main thread out of its wait for a message. */
 	if (atomic_fetch_sub(&traffic.cores_running, 1) == 1)

@@ -211,8 +211,8 @@ class MariaDB:
             self.query(f"GRANT {grant} TO '{name}'@'{host}'")
 
     def add_noah_account(self):
-        """The account of docs/cluster-file.md, key `account`, with exactly the rights named there."""
-        self.add_user(NOAH_USER, NOAH_PASSWORD, ["BINLOG MONITOR, SLAVE MONITOR ON *.*", "SELECT ON mysql.*"])
+        """The account as docs/cluster-file.md describes it, with exactly the rights named there."""
+        self.add_user(NOAH_USER, NOAH_PASSWORD, ["SLAVE MONITOR ON *.*", "SELECT ON mysql.global_priv"])
 
     # ---- replication
 
