@@ -51,7 +51,7 @@ static enum http_outcome outcome_of_connect(struct http_exchange *exchange, enum
 static enum http_outcome get_connection(struct http_exchange *exchange)
 {
 	exchange->server = NULL;
-	exchange->sent = false;
+	exchange->sent = exchange->impatient = false;
 	exchange->sent_us = 0;
 	if (!exchange->fresh_only)
 		exchange->server = upstream_take_idle(exchange->target, !http_attempt_may_repeat(exchange));
@@ -74,7 +74,7 @@ static void release_connection(struct http_exchange *exchange, enum http_outcome
 	if (server == NULL)
 		return;
 	if (outcome == OUTCOME_OK && exchange->response.keep_alive && exchange->download.done && exchange_is_uploaded(exchange) &&
-	    !exchange->upload_broken)
+	    !exchange->upload_broken && !exchange->impatient)
 		upstream_give_back(server);
 	else
 		upstream_close(server);

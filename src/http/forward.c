@@ -7,6 +7,7 @@
  */
 #include "http/http_private.h"
 
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 
@@ -150,6 +151,20 @@ static int64_t silence_limit_ms(const struct http_exchange *exchange, enum http_
 	return site->request_timeout_ms;
 }
 
+/* A request that must not be sent twice waits on a server that checks found down. It may be alive (taken out of service, and
+ * finishing its work) and then answers; if its machine is gone, the kernel finds out within seconds instead of a quarter of an
+ * hour. */
+static void give_up_soon_if_dead(struct http_exchange *exchange)
+{
+	const unsigned most_ms = 3000;
+
+	if (exchange->impatient || !upstream_is_down(exchange->target))
+		return;
+	exchange->impatient = true;
+	/* A Unix socket has no such option, and needs none. */
+	(void)setsockopt(exchange->server->stream.watched.descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &most_ms, sizeof(most_ms));
+}
+
 /* Something may have happened to server or visitor: OUTCOME_OK means look again. */
 static enum http_outcome wait_for_any(struct http_exchange *exchange)
 {
@@ -159,16 +174,20 @@ static enum http_outcome wait_for_any(struct http_exchange *exchange)
 	enum http_outcome meaning;
 	int64_t limit_ms = silence_limit_ms(exchange, &meaning);
 	int64_t left_ms = limit_ms - (int64_t)((exchange_now_us(exchange) - exchange->progress_us) / 1000u);
-	bool may_move = !exchange->answer_begun && exchange_is_uploaded(exchange) && http_attempt_may_repeat(exchange);
+	bool look = !exchange->answer_begun && exchange_is_uploaded(exchange); /* now and then, whether the server has died */
 
 	if (left_ms <= 0)
 		return meaning;
 	switch (task_wait_any(queues, exchange->upload_pending > 0 ? 3 : 2,
-	                      may_move && left_ms > HTTP_DOWN_SLICE_MS ? HTTP_DOWN_SLICE_MS : left_ms)) {
+	                      look && left_ms > HTTP_DOWN_SLICE_MS ? HTTP_DOWN_SLICE_MS : left_ms)) {
 	case WAIT_READY:
 		return client->stream.watched.hangup && visitor_is_gone(client) ? OUTCOME_VISITOR_GONE : OUTCOME_OK;
 	case WAIT_TIMEOUT:
-		return may_move && http_attempt_may_move(exchange) ? OUTCOME_SERVER_DOWN : OUTCOME_OK;
+		if (look && http_attempt_may_move(exchange))
+			return OUTCOME_SERVER_DOWN;
+		if (look)
+			give_up_soon_if_dead(exchange);
+		return OUTCOME_OK;
 	case WAIT_CANCELLED:
 		break;
 	}
@@ -192,6 +211,8 @@ static enum http_outcome fill_from_server(struct http_exchange *exchange)
 			exchange->progress_us = exchange_now_us(exchange);
 			return OUTCOME_OK;
 		case NET_TIMEOUT:
+			if (server->watched.readable)
+				continue; /* that was the kernel giving up on a dead machine; the end comes next */
 			break;
 		case NET_CLOSED:
 			return OUTCOME_SERVER_CLOSED;

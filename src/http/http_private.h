@@ -162,6 +162,7 @@ struct http_exchange {
 	bool sent;           /* a byte of it went out on the present connection */
 	bool fresh_only;     /* a reused connection has failed: no other one */
 	bool retry_paid;
+	bool impatient; /* the kernel was told not to wait long for a sign of life */
 
 	/* the answer */
 	bool answer_begun, answer_whole; /* a byte of it has gone to the visitor; all of it */

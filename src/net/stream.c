@@ -230,13 +230,17 @@ enum net_result stream_connect(struct stream *stream, const struct address *to, 
 void stream_close_gently(struct stream *stream, int64_t timeout_ms)
 {
 	size_t dropped = 0;
+	uint64_t until_us;
 
 	if (!stream_is_open(stream))
 		return;
+	until_us = loop_now_us(stream->watched.loop) + (uint64_t)timeout_ms * 1000;
 	if (shutdown(stream->watched.descriptor, SHUT_WR) == 0) {
 		while (dropped < GENTLE_MOST_BYTES) {
 			buffer_consume(&stream->input, buffer_filled(&stream->input));
-			if (stream_fill(stream, timeout_ms) != NET_OK)
+			/* In all, not for each piece: a byte now and then must not hold a stack. */
+			uint64_t now_us = loop_now_us(stream->watched.loop);
+			if (now_us >= until_us || stream_fill(stream, (int64_t)((until_us - now_us) / 1000 + 1)) != NET_OK)
 				break;
 			dropped += buffer_filled(&stream->input);
 		}

@@ -51,10 +51,36 @@ struct upstream_pool *upstream_pool_ref(struct upstream_core *core, const struct
 	return pool;
 }
 
+static void connection_free(struct upstream_connection *connection)
+{
+	stream_close(&connection->stream);
+	connection->magic = 0;
+	free(connection);
+}
+
+static void take_off_list(struct upstream_connection *connection)
+{
+	list_remove(&connection->link);
+	connection->pool->idle_count--;
+	connection->pool->core->idle_count--;
+}
+
+/* Somebody else still holds the pool: a view, or a connection in use. */
+static void close_idle(struct upstream_connection *connection)
+{
+	struct upstream_pool *pool = connection->pool;
+
+	CHECK_MAGIC(connection, UPSTREAM_CONNECTION_MAGIC);
+	take_off_list(connection);
+	ASSERT(pool->references > 1);
+	pool->references--;
+	connection_free(connection);
+}
+
 static void close_all_idle(struct upstream_pool *pool)
 {
 	LIST_EACH_SAFE (item, &pool->idle)
-		upstream_close(OWNER_OF(item, struct upstream_connection, link));
+		close_idle(OWNER_OF(item, struct upstream_connection, link));
 }
 
 void upstream_pool_unref(struct upstream_pool *pool)
@@ -84,13 +110,6 @@ void upstream_core_free(struct upstream_core *core)
 
 /* ---- connections ------------------------------------------------------------------------------------------------ */
 
-static void take_off_list(struct upstream_connection *connection)
-{
-	list_remove(&connection->link);
-	connection->pool->idle_count--;
-	connection->pool->core->idle_count--;
-}
-
 static bool socket_is_silent(const struct upstream_connection *connection)
 {
 	char byte;
@@ -107,13 +126,13 @@ struct upstream_connection *upstream_take_idle(const struct upstream_target *tar
 		struct upstream_connection *connection = OWNER_OF(pool->idle.next, struct upstream_connection, link);
 		if (careful && now_us - connection->idle_since_us > UPSTREAM_CAREFUL_IDLE_MS * 1000u)
 			return NULL; /* those behind it are older still */
-		take_off_list(connection);
 		if (stream_is_quiet(&connection->stream) && (!careful || socket_is_silent(connection))) {
+			take_off_list(connection);
 			connection->reused = true;
 			BOARD_COUNT(pool->core->lane, server_connections_reused, 1);
 			return connection;
 		}
-		upstream_close(connection);
+		close_idle(connection);
 	}
 	return NULL;
 }
@@ -180,11 +199,8 @@ void upstream_close(struct upstream_connection *connection)
 	struct upstream_pool *pool = connection->pool;
 
 	CHECK_MAGIC(connection, UPSTREAM_CONNECTION_MAGIC);
-	if (!list_is_empty(&connection->link))
-		take_off_list(connection);
-	stream_close(&connection->stream);
-	connection->magic = 0;
-	free(connection);
+	ASSERT(list_is_empty(&connection->link));
+	connection_free(connection);
 	upstream_pool_unref(pool);
 }
 
@@ -193,7 +209,7 @@ static void sweep_pool(struct upstream_pool *pool, uint64_t now_us)
 	LIST_EACH_SAFE (item, &pool->idle) {
 		struct upstream_connection *connection = OWNER_OF(item, struct upstream_connection, link);
 		if (now_us - connection->idle_since_us > UPSTREAM_IDLE_MS * 1000u || !stream_is_quiet(&connection->stream))
-			upstream_close(connection);
+			close_idle(connection);
 	}
 }
 
