@@ -405,6 +405,8 @@ enum mysql_response_event mysql_response_feed(struct mysql_response *response, s
 	if (response->answer == MYSQL_ANSWER_NONE)
 		return MYSQL_RESPONSE_DONE;
 	ASSERT(response->phase != PHASE_DONE);
+	/* What an earlier event pointed to is gone by now: an empty span is safer than a stale one. */
+	response->ok.info = response->ok.track = response->request = (struct span){0};
 	const uint8_t *start = (const uint8_t *)bytes.start, *next = start, *end = start + bytes.size;
 	enum mysql_response_event event = MYSQL_RESPONSE_MORE;
 	while (next < end && event == MYSQL_RESPONSE_MORE)

@@ -102,7 +102,7 @@ static void look_at_call(struct sql_scan *scan, const struct sql_walk *walk, boo
 		break;
 	case SQL_CALL_LOCK:
 		sql_class_bind(class, SQL_REASON_USER_LOCK);
-		/* fall through */
+		__attribute__((fallthrough));
 	case SQL_CALL_LOCK_INFO:
 		sql_class_restrict(class, SQL_ROUTE_PRIMARY, SQL_REASON_USER_LOCK);
 		break;
