@@ -92,7 +92,7 @@ static bool is_harmless(const struct http_exchange *exchange, enum http_outcome 
 	case OUTCOME_SERVER_CLOSED:
 		return !exchange->sent || http_attempt_may_repeat(exchange);
 	case OUTCOME_SERVER_DOWN:
-		return true; /* http_attempt_may_move has looked */
+		return exchange->retry_paid; /* http_attempt_may_move has looked */
 	default:
 		return false;
 	}

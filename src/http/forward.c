@@ -272,9 +272,13 @@ static enum http_outcome bad_answer(struct http_exchange *exchange, const char *
 /* The server ended before its final head was complete. */
 static enum http_outcome ended_early(struct http_exchange *exchange)
 {
-	bool nothing = buffer_filled(&exchange->server->stream.input) == 0;
-	snprintf(exchange->detail, sizeof(exchange->detail), "%s closed the connection %s", exchange->target->text,
-	         nothing ? "without an answer" : "in the middle of its answer's head");
+	const char *how = "closed the connection in the middle of its answer's head";
+
+	if (exchange->impatient)
+		how = "was found down and gave no sign of life any more";
+	else if (buffer_filled(&exchange->server->stream.input) == 0)
+		how = "closed the connection without an answer";
+	snprintf(exchange->detail, sizeof(exchange->detail), "%s %s", exchange->target->text, how);
 	return OUTCOME_SERVER_CLOSED; /* the visitor has seen nothing of it */
 }
 
