@@ -2,8 +2,9 @@
  *
  * command: one command of a client: read it, understand it, choose the server, have it answered, remember what it changed.
  *
- * Called by session.c in the session's task. Where a statement goes: classify.c says whether it is certainly a read; the session's state
- * says whether it may leave the primary; freshness.c which replica may answer. Everything else goes to the primary.
+ * Called by session.c in the session's task. Where a statement goes: classify.c says whether it is certainly a read; the
+ * session's state says whether it may leave the primary; freshness.c which replica may answer. Everything else goes to the
+ * primary.
  */
 #include "sql/freshness.h"
 #include "sql/session.h"
@@ -12,11 +13,11 @@
 #include <stdlib.h>
 
 #define MORE_TIMEOUT_MS     60000
-#define ASSEMBLE_MOST_BYTES (256u * 1024u) /* a longer statement passes through unread: see take_long */
-#define ASSEMBLED_MOST      64u            /* such statements held in memory at once, on one core */
+#define ASSEMBLE_MOST_BYTES (256u * 1024u)  /* a longer statement passes through unread: see take_long */
+#define ASSEMBLED_MOST      64u             /* such statements held in memory at once, on one core */
 #define LONG_BEGINNING      NET_BUFFER_SIZE /* bytes of a long command that are there before it is looked at */
-#define COMMAND_MOST_BYTES  (1u << 30)     /* the largest max_allowed_packet of a server */
-#define ATTEMPTS_MOST       4u             /* servers that a read is tried on */
+#define COMMAND_MOST_BYTES  (1u << 30)      /* the largest max_allowed_packet of a server */
+#define ATTEMPTS_MOST       4u              /* servers that a read is tried on */
 
 static _Thread_local unsigned assembled;
 
@@ -163,11 +164,13 @@ static bool is_harmless(const struct session *session, const struct sql_class *c
 {
 	if (!is_free(session) || class->binds != SQL_REASON_NONE)
 		return false;
-	if (class->kind == SQL_KIND_SET_SESSION || class->kind == SQL_KIND_USE)
+	if (class->kind == SQL_KIND_SET_SESSION || class->kind == SQL_KIND_USE ||
+	    (class->kind == SQL_KIND_SET_AUTOCOMMIT && class->autocommit == 1))
 		return true;
 	return class->kind == SQL_KIND_READ &&
-	       (class->route == SQL_ROUTE_READ || class->reason == SQL_REASON_SYSTEM_VARIABLE || class->reason == SQL_REASON_SERVER_FUNCTION ||
-	        class->reason == SQL_REASON_SYSTEM_TABLE || class->reason == SQL_REASON_SHOW_SERVER || class->reason == SQL_REASON_EXPLAIN);
+	       (class->route == SQL_ROUTE_READ || class->reason == SQL_REASON_SYSTEM_VARIABLE ||
+	        class->reason == SQL_REASON_SERVER_FUNCTION || class->reason == SQL_REASON_SYSTEM_TABLE ||
+	        class->reason == SQL_REASON_SHOW_SERVER || class->reason == SQL_REASON_EXPLAIN);
 }
 
 /* ---- reads ---------------------------------------------------------------------------------------------------- */
@@ -284,7 +287,8 @@ enum outcome command_outcome(enum exchange_result result)
 static void note_stale(struct session *session, const struct server_connection *connection)
 {
 	BOARD_COUNT(session_lane(session), reads_stale, 1);
-	LOG_LIMITED(LOG_WARNING, 10000, "database %s: %s answers reads although it may be behind, because the primary cannot be asked: %s",
+	LOG_LIMITED(LOG_WARNING, 10000,
+	            "database %s: %s answers reads although it may be behind, because the primary cannot be asked: %s",
 	            session->database->name, connection->name, session->problem);
 }
 
@@ -365,7 +369,8 @@ static enum outcome lost_at_primary(struct session *session, const struct comman
 	bool in_transaction = session_in_transaction(session);
 	enum outcome lost = connection_primary_lost(session, why);
 	/* Inside a transaction a plain read or write is undone with it; what ends one may have ended it. */
-	if (in_transaction && (!exchange->sent || only_read || kind == SQL_KIND_WRITE || kind == SQL_KIND_ROLLBACK || kind == SQL_KIND_SAVEPOINT))
+	if (in_transaction &&
+	    (!exchange->sent || only_read || kind == SQL_KIND_WRITE || kind == SQL_KIND_ROLLBACK || kind == SQL_KIND_SAVEPOINT))
 		return lost;
 	session_set_problem(session, "%s", why);
 	if (!exchange->sent)
@@ -485,8 +490,11 @@ void command_record(struct session *session, const struct sql_class *class, bool
 /* Too long to be read: it goes to the primary, and as it may have set anything, so does all that follows. */
 static enum outcome take_long(struct session *session, struct command *command)
 {
-	command->class = (struct sql_class){.kind = SQL_KIND_OTHER, .route = SQL_ROUTE_PRIMARY, .reason = SQL_REASON_UNKNOWN,
-	                                    .binds = SQL_REASON_UNKNOWN, .autocommit = -1};
+	command->class = (struct sql_class){.kind = SQL_KIND_OTHER,
+	                                    .route = SQL_ROUTE_PRIMARY,
+	                                    .reason = SQL_REASON_UNKNOWN,
+	                                    .binds = SQL_REASON_UNKNOWN,
+	                                    .autocommit = -1};
 	return command_to_primary(session, command);
 }
 

@@ -2,8 +2,8 @@
  *
  * database: a database as the board shows it at this moment: who is primary, which replicas may answer, and why not.
  *
- * Runs in traffic on the core's thread; called by core.c, command.c, freshness.c and users.c. Nothing here waits or decides who is
- * primary: that is on the board, written by watch.
+ * Runs in traffic on the core's thread; called by core.c, command.c, freshness.c and users.c. Nothing here waits or decides who
+ * is primary: that is on the board, written by watch.
  */
 #include "sql/freshness.h"
 #include "sql/sql_private.h"

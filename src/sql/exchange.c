@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * exchange: one command to one server, and its answer back to the client. The hot path: in the ordinary case one write, one wait, one read, one
- * write, and no byte is copied between the two reads' buffers and the sockets.
+ * exchange: one command to one server, and its answer back to the client. The hot path: in the ordinary case one write, one wait,
+ * one read, one write, and no byte is copied between the two reads' buffers and the sockets.
  *
- * Called by command.c and statement.c in the session's task. Knows nothing of routing: it reports what happened and who has got what.
+ * Called by command.c and statement.c in the session's task. Knows nothing of routing: it reports what happened and who has got
+ * what.
  */
 #include "sql/server_login.h"
 #include "sql/session.h"
 
 #include <stdio.h>
 
-#define WRITE_TIMEOUT_MS     600000
-#define SEND_TIMEOUT_MS      60000 /* a server that takes no byte of a command for this long is lost */
-#define MORE_TIMEOUT_MS      60000 /* a client that stops in the middle of a command is lost */
-#define READ_SLICE_MS        200   /* how soon a waiting read notices that its server is down */
-#define PRIMARY_SLICE_MS     1000
-#define PRIMARY_SLICES       3 /* for so many in a row the board must have given the primary up before an answer is not waited for any more */
-#define CAPTURE_BYTES        2048
-#define FIRST_PACKET_MOST    4096u /* first packets up to this size are looked at before the client gets them */
+#define WRITE_TIMEOUT_MS 600000
+#define SEND_TIMEOUT_MS  60000 /* a server that takes no byte of a command for this long is lost */
+#define MORE_TIMEOUT_MS  60000 /* a client that stops in the middle of a command is lost */
+#define READ_SLICE_MS    200   /* how soon a waiting read notices that its server is down */
+#define PRIMARY_SLICE_MS 1000
+#define PRIMARY_SLICES \
+	3 /* for so many in a row the board must have given the primary up before an answer is not waited for any more */
+#define CAPTURE_BYTES     2048
+#define FIRST_PACKET_MOST 4096u /* first packets up to this size are looked at before the client gets them */
 
 static bool is_replica(const struct session *session, const struct server_connection *connection)
 {
@@ -32,7 +34,8 @@ static void drop_connection(struct session *session, struct server_connection *c
 
 /* ---- waiting for a server ------------------------------------------------------------------------------------- */
 
-static bool is_given_up(const struct session *session, const struct server_connection *connection, bool impatient, unsigned *slices)
+static bool is_given_up(const struct session *session, const struct server_connection *connection, bool impatient,
+                        unsigned *slices)
 {
 	const struct board_target *target = database_target(session->database, connection->row);
 	if (atomic_load_explicit(&target->health, memory_order_relaxed) != HEALTH_DOWN) {
@@ -42,8 +45,8 @@ static bool is_given_up(const struct session *session, const struct server_conne
 	return impatient || ++*slices >= PRIMARY_SLICES;
 }
 
-/* Reads more from the server. Long statements may take their time; a server that the board calls down is not waited for, nor is one whose client
- * has gone. */
+/* Reads more from the server. Long statements may take their time; a server that the board calls down is not waited for, nor is
+ * one whose client has gone. */
 static enum exchange_result fill_from_server(struct session *session, struct server_connection *connection, bool may_run_again)
 {
 	unsigned slices = 0;
@@ -88,12 +91,14 @@ static void read_last_words(struct session *session, struct server_connection *c
 {
 	struct mysql_packet packet;
 	struct mysql_failure failure;
-	if (server_login_read_packet(&connection->stream, &packet, PRIMARY_SLICE_MS) == NET_OK && mysql_error_parse(packet.payload, &failure))
+	if (server_login_read_packet(&connection->stream, &packet, PRIMARY_SLICE_MS) == NET_OK &&
+	    mysql_error_parse(packet.payload, &failure))
 		session_set_problem(session, "%s: error %u: %.*s", connection->name, failure.code, (int)failure.message.size,
 		                    failure.message.start);
 }
 
-/* The beginning of a long execution, up to and with the parameter types, which the client did not send again but this server never got. */
+/* The beginning of a long execution, up to and with the parameter types, which the client did not send again but this server
+ * never got. */
 static enum exchange_result send_types(struct session *session, struct server_connection *connection, struct command *command)
 {
 	const struct prepared *item = command->prepared;
@@ -106,7 +111,8 @@ static enum exchange_result send_types(struct session *session, struct server_co
 	    {item->types, types_size},
 	};
 	size_t eaten;
-	(void)!mysql_request_feed(&command->request, span_of(command->packet.start, command->types_at + 1), &eaten); /* never all of it */
+	(void)!mysql_request_feed(&command->request, span_of(command->packet.start, command->types_at + 1),
+	                          &eaten); /* never all of it */
 	buffer_consume(&session->client.input, command->types_at + 1);
 	enum net_result net = stream_write(&connection->stream, parts, COUNT_OF(parts), SEND_TIMEOUT_MS);
 	if (net == NET_OK)
@@ -154,7 +160,8 @@ static bool is_for_another_server(uint16_t code)
 }
 
 /* The first packet of an answer stands whole in the input (unless it is large: then it is data). */
-static enum exchange_result wait_for_first_packet(struct session *session, struct server_connection *connection, bool may_run_again)
+static enum exchange_result wait_for_first_packet(struct session *session, struct server_connection *connection,
+                                                  bool may_run_again)
 {
 	for (;;) {
 		struct span bytes = buffer_span(&connection->stream.input);
@@ -243,7 +250,8 @@ enum exchange_result exchange_run(struct session *session, struct server_connect
 	struct board_lane *lane = session_lane(session);
 	int row = connection->row;
 	uint64_t incarnation = connection->incarnation;
-	atomic_store_explicit(&lane->active[row], atomic_load_explicit(&lane->active[row], memory_order_relaxed) + 1, memory_order_relaxed);
+	atomic_store_explicit(&lane->active[row], atomic_load_explicit(&lane->active[row], memory_order_relaxed) + 1,
+	                      memory_order_relaxed);
 	enum exchange_result result;
 	if (LIKELY(command->whole))
 		result = send_bytes(session, connection, command->packet);
@@ -252,7 +260,8 @@ enum exchange_result exchange_run(struct session *session, struct server_connect
 	exchange->sent = result == EXCHANGE_DONE;
 	if (LIKELY(result == EXCHANGE_DONE) && mysql_command_answer(command->number) != MYSQL_ANSWER_NONE)
 		result = relay(session, connection, command, exchange);
-	atomic_store_explicit(&lane->active[row], atomic_load_explicit(&lane->active[row], memory_order_relaxed) - 1, memory_order_relaxed);
+	atomic_store_explicit(&lane->active[row], atomic_load_explicit(&lane->active[row], memory_order_relaxed) - 1,
+	                      memory_order_relaxed);
 	if (LIKELY(result == EXCHANGE_DONE)) {
 		BOARD_COUNT(lane, served[row], 1);
 		session->has_last = true;
@@ -268,7 +277,8 @@ enum exchange_result exchange_run(struct session *session, struct server_connect
 
 /* ---- noah's own commands on a session's connection ------------------------------------------------------------ */
 
-static bool read_away(struct session *session, struct server_connection *connection, uint8_t command, struct mysql_prepared *prepared)
+static bool read_away(struct session *session, struct server_connection *connection, uint8_t command,
+                      struct mysql_prepared *prepared)
 {
 	char capture[512];
 	struct mysql_response response;

@@ -14,13 +14,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define POSITION_QUESTION  SPAN("SELECT @@gtid_binlog_pos")
-#define ANSWER_BYTES_MOST  8192u
-#define SLICE_MS           100   /* how soon a waiting read notices that the board gave the server up */
-#define RETRY_MS           500   /* between attempts to reach a server that could not be reached */
-#define WATCH_SECONDS      1     /* one MASTER_GTID_WAIT; repeated as long as the position is wanted */
-#define FAR_BEHIND_WAITS   5     /* a replica that has been behind for so many times fresh_wait is not waited for until it has caught up */
-#define CHASE_US           10000000u /* a lagging replica is watched for this long after the last read that wanted it */
+#define POSITION_QUESTION SPAN("SELECT @@gtid_binlog_pos")
+#define ANSWER_BYTES_MOST 8192u
+#define SLICE_MS          100 /* how soon a waiting read notices that the board gave the server up */
+#define RETRY_MS          500 /* between attempts to reach a server that could not be reached */
+#define WATCH_SECONDS     1   /* one MASTER_GTID_WAIT; repeated as long as the position is wanted */
+#define FAR_BEHIND_WAITS \
+	5 /* a replica that has been behind for so many times fresh_wait is not waited for until it has caught up */
+#define CHASE_US 10000000u /* a lagging replica is watched for this long after the last read that wanted it */
 
 /* Knows what the replica at `row` has applied. Made with the first read that wants to know, freed with the database. */
 struct watcher {
@@ -28,12 +29,12 @@ struct watcher {
 	int row;
 	struct task *task;
 	struct own_connection own;
-	struct wait_queue wake;      /* the watcher's task sleeps here */
-	struct list readers;         /* struct reader, in the order in which they came */
-	struct position applied;     /* at least this; only while the connection is open */
-	struct position chased;      /* what a read wanted that did not wait, or has given up */
-	uint64_t chase_until_us;     /* 0: nothing is chased */
-	uint64_t behind_since_us;    /* since when what is asked for has not been applied; 0: nothing is outstanding */
+	struct wait_queue wake;   /* the watcher's task sleeps here */
+	struct list readers;      /* struct reader, in the order in which they came */
+	struct position applied;  /* at least this; only while the connection is open */
+	struct position chased;   /* what a read wanted that did not wait, or has given up */
+	uint64_t chase_until_us;  /* 0: nothing is chased */
+	uint64_t behind_since_us; /* since when what is asked for has not been applied; 0: nothing is outstanding */
 	uint64_t unreachable_until_us;
 };
 
@@ -48,11 +49,11 @@ struct freshness {
 	struct sql_database *database;
 	struct task *asker;
 	struct own_connection own;
-	uint32_t epoch;              /* in which own was connected */
-	struct wait_queue wake;      /* the asker sleeps here */
-	struct wait_queue answers[2]; /* readers of question n wait in answers[n & 1] */
+	uint32_t epoch;                  /* in which own was connected */
+	struct wait_queue wake;          /* the asker sleeps here */
+	struct wait_queue answers[2];    /* readers of question n wait in answers[n & 1] */
 	uint64_t sent, answered, wanted; /* numbers of questions */
-	bool known;                  /* the last question brought a position */
+	bool known;                      /* the last question brought a position */
 	uint32_t answer_epoch;
 	struct position position;
 	uint64_t unreachable_until_us;
@@ -95,6 +96,13 @@ const char *freshness_problem(const struct freshness *freshness)
 
 /* ---- asking the primary --------------------------------------------------------------------------------------- */
 
+/* Another primary may have another history: what replicas have applied of the old one's is asked for again. */
+static void forget_applied(struct freshness *freshness)
+{
+	for (unsigned i = 0; i < freshness->watcher_count; i++)
+		freshness->watchers[i]->applied.count = 0;
+}
+
 /* False with a problem. */
 static bool reach_primary(struct freshness *freshness)
 {
@@ -110,11 +118,14 @@ static bool reach_primary(struct freshness *freshness)
 		return true;
 	if (loop_now_us(database->core->loop) < freshness->unreachable_until_us && freshness->epoch == primary.epoch)
 		return false; /* the problem is still that of the last attempt */
+	if (freshness->epoch != primary.epoch)
+		forget_applied(freshness);
 	freshness->epoch = primary.epoch;
 	freshness->unreachable_until_us = 0;
 	if (own_connect(&freshness->own, database, primary.server))
 		return true;
-	snprintf(freshness->problem, sizeof freshness->problem, "the primary cannot be asked for its position: %s", freshness->own.problem);
+	snprintf(freshness->problem, sizeof freshness->problem, "the primary cannot be asked for its position: %s",
+	         freshness->own.problem);
 	freshness->unreachable_until_us = clock_monotonic_us() + RETRY_MS * 1000;
 	return false;
 }
@@ -135,7 +146,8 @@ static bool ask_position(struct freshness *freshness)
 	if (kind != MYSQL_RESULT_BROKEN && kind != MYSQL_RESULT_ERROR)
 		snprintf(freshness->own.problem, sizeof freshness->own.problem, "its position is not one, or has more than %u domains",
 		         POSITION_DOMAINS_MOST);
-	snprintf(freshness->problem, sizeof freshness->problem, "the primary cannot be asked for its position: %s", freshness->own.problem);
+	snprintf(freshness->problem, sizeof freshness->problem, "the primary cannot be asked for its position: %s",
+	         freshness->own.problem);
 	return false;
 }
 
@@ -169,8 +181,8 @@ static void run_asker(void *argument)
 static bool primary_is_given_up(struct freshness *freshness)
 {
 	struct database_primary primary = database_find_primary(freshness->database);
-	if (primary.server != NULL &&
-	    board_target_usable(database_target(freshness->database, primary.server->row), loop_now_us(freshness->database->core->loop)))
+	if (primary.server != NULL && board_target_usable(database_target(freshness->database, primary.server->row),
+	                                                  loop_now_us(freshness->database->core->loop)))
 		return false;
 	char why[DATABASE_REASON_SIZE];
 	if (primary.server == NULL)
@@ -255,8 +267,8 @@ static bool reach_replica(struct watcher *watcher)
 		return true;
 	if (server != NULL && now >= watcher->unreachable_until_us) {
 		watcher->unreachable_until_us = clock_monotonic_us() + RETRY_MS * 1000;
-		LOG_LIMITED(LOG_WARNING, 10000, "database %s: what replica %s has applied cannot be watched: %s", database->name, server->name,
-		            watcher->own.problem);
+		LOG_LIMITED(LOG_WARNING, 10000, "database %s: what replica %s has applied cannot be watched: %s", database->name,
+		            server->name, watcher->own.problem);
 	}
 	return false;
 }
@@ -266,14 +278,13 @@ static bool watch(struct watcher *watcher, const struct position *target)
 {
 	char text[POSITION_TEXT_SIZE], question[POSITION_TEXT_SIZE + 80];
 	/* The second column comes after the wait and may know more than was asked for. */
-	int size = snprintf(question, sizeof question, "SELECT MASTER_GTID_WAIT('%s',%d),@@gtid_slave_pos", position_format(target, text),
-	                    WATCH_SECONDS);
+	int size = snprintf(question, sizeof question, "SELECT MASTER_GTID_WAIT('%s',%d),@@gtid_slave_pos",
+	                    position_format(target, text), WATCH_SECONDS);
 	struct mysql_result result;
 	struct span fields[2];
 	const struct cluster_database *settings = watcher->freshness->database->settings;
 	int64_t timeout_ms = WATCH_SECONDS * 1000 + (settings != NULL ? settings->connect_timeout_ms : 1000);
-	enum mysql_result_kind kind =
-	    own_ask(&watcher->own, span_of(question, (size_t)size), ANSWER_BYTES_MOST, timeout_ms, &result);
+	enum mysql_result_kind kind = own_ask(&watcher->own, span_of(question, (size_t)size), ANSWER_BYTES_MOST, timeout_ms, &result);
 	if (kind != MYSQL_RESULT_ROWS || mysql_row_next(&result, fields, 2) != MYSQL_ROW || fields[0].start == NULL)
 		return false;
 	struct position applied;

@@ -2,9 +2,10 @@
  *
  * login: the client's side of the login: greeting, password, and the first server's verdict; and COM_CHANGE_USER.
  *
- * noah greets before any server is asked. The password is checked against the accounts that users.c has; mysql_native_password's reply gives its
- * SHA-1 away, with which noah logs in to servers as that user. The session's first server connection is made right here, to the
- * primary while there is one: locked or expired accounts, host rules and the named database are the server's to judge.
+ * noah greets before any server is asked. The password is checked against the accounts that users.c has; mysql_native_password's
+ * reply gives its SHA-1 away, with which noah logs in to servers as that user. The session's first server connection is made
+ * right here, to the primary while there is one: locked or expired accounts, host rules and the named database are the server's
+ * to judge.
  */
 #include "sql/server_login.h"
 #include "sql/session.h"
@@ -72,7 +73,8 @@ static void consume(struct session *session, const struct mysql_packet *packet)
 	buffer_consume(&session->client.input, packet->payload.size + MYSQL_HEADER_SIZE);
 }
 
-/* What the client proposes instead cannot be checked: ask for mysql_native_password, with a new scramble. The reply stays in the input. */
+/* What the client proposes instead cannot be checked: ask for mysql_native_password, with a new scramble. The reply stays in the
+ * input. */
 static enum outcome switch_plugin(struct session *session, struct mysql_packet *packet)
 {
 	char out[128];
@@ -185,7 +187,8 @@ enum outcome login_client(struct session *session)
 	return outcome == OUTCOME_DONE ? session_send_ok(session, session->reply_sequence) : outcome;
 }
 
-/* The new user is judged like at a login; what the old one had is gone whatever the verdict: a failure ends the session, as a server does it. */
+/* The new user is judged like at a login; what the old one had is gone whatever the verdict: a failure ends the session, as a
+ * server does it. */
 enum outcome login_change_user(struct session *session, struct span payload)
 {
 	struct mysql_login login;

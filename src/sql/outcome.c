@@ -32,11 +32,11 @@ static void tell_log(const struct session *session, const struct outcome_row *ro
 	char who[SESSION_WHO_SIZE];
 	session_who(session, who);
 	if (row->log == SAID)
-		LOG_LIMITED(LOG_WARNING, 100, "database %s: session %u of %s: %s%s", session->database->name, session->id, who, row->words,
-		            session->problem);
+		LOG_LIMITED(LOG_WARNING, 100, "database %s: session %u of %s: %s%s", session->database->name, session->id, who,
+		            row->words, session->problem);
 	else if (row->log == SAID_RARELY)
-		LOG_LIMITED(LOG_NOTICE, 5000, "database %s: session %u of %s: %s%s", session->database->name, session->id, who, row->words,
-		            session->problem);
+		LOG_LIMITED(LOG_NOTICE, 5000, "database %s: session %u of %s: %s%s", session->database->name, session->id, who,
+		            row->words, session->problem);
 }
 
 bool outcome_conclude(struct session *session, enum outcome outcome)

@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define OWN_CAPABILITIES                                                                                                           \
-	(MYSQL_CAN_LONG_PASSWORD | MYSQL_CAN_LONG_FLAG | MYSQL_CAN_PROTOCOL_41 | MYSQL_CAN_TRANSACTIONS | MYSQL_CAN_SECURE_CONNECTION | \
-	 MYSQL_CAN_PLUGIN_AUTH | MYSQL_CAN_MULTI_RESULTS | MYSQL_CAN_DEPRECATE_EOF)
+#define OWN_CAPABILITIES                                                                              \
+	(MYSQL_CAN_LONG_PASSWORD | MYSQL_CAN_LONG_FLAG | MYSQL_CAN_PROTOCOL_41 | MYSQL_CAN_TRANSACTIONS | \
+	 MYSQL_CAN_SECURE_CONNECTION | MYSQL_CAN_PLUGIN_AUTH | MYSQL_CAN_MULTI_RESULTS | MYSQL_CAN_DEPRECATE_EOF)
 
 void own_init(struct own_connection *own)
 {

@@ -2,7 +2,8 @@
  *
  * own: noah's own connections to database servers, with the one account of the cluster file: a question, a small answer.
  *
- * Called by users.c and freshness.c, in their tasks. Small and reused: asking allocates nothing once its answer's memory has grown.
+ * Called by users.c and freshness.c, in their tasks. Small and reused: asking allocates nothing once its answer's memory has
+ * grown.
  */
 #ifndef NOAH_SQL_OWN_H
 #define NOAH_SQL_OWN_H
@@ -27,8 +28,9 @@ bool own_connect(struct own_connection *own, struct sql_database *database, cons
 /* Open, and nothing unexpected has happened to it. */
 bool own_is_quiet(const struct own_connection *own);
 
-/* Asks and reads the whole answer, at most `most` bytes, with `timeout_ms` for each wait. MYSQL_RESULT_BROKEN: the connection was lost (closed now);
- * MYSQL_RESULT_ERROR: the server's error; in both cases see problem. What *result points to is good until the next question. */
+/* Asks and reads the whole answer, at most `most` bytes, with `timeout_ms` for each wait. MYSQL_RESULT_BROKEN: the connection was
+ * lost (closed now); MYSQL_RESULT_ERROR: the server's error; in both cases see problem. What *result points to is good until the
+ * next question. */
 enum mysql_result_kind own_ask(struct own_connection *own, struct span question, size_t most, int64_t timeout_ms,
                                struct mysql_result *result) MUST_CHECK;
 

@@ -64,8 +64,8 @@ const char *position_format(const struct position *position, char out[POSITION_T
 	out[0] = '\0';
 	for (unsigned i = 0; i < position->count; i++) {
 		const struct position_domain *domain = &position->domains[i];
-		used += (size_t)snprintf(out + used, POSITION_TEXT_SIZE - used, "%s%u-%u-%lu", i > 0 ? "," : "", domain->domain, domain->server,
-		                         (unsigned long)domain->sequence);
+		used += (size_t)snprintf(out + used, POSITION_TEXT_SIZE - used, "%s%u-%u-%lu", i > 0 ? "," : "", domain->domain,
+		                         domain->server, (unsigned long)domain->sequence);
 	}
 	return out;
 }

@@ -2,8 +2,8 @@
  *
  * prepared: the statements that a session has prepared through the binary protocol. Pure memory.
  *
- * The client sees noah's ids. Each statement is prepared at the primary first and at a replica when an execution goes there; the text is kept
- * for that, and for a connection that had to be opened anew.
+ * The client sees noah's ids. Each statement is prepared at the primary first and at a replica when an execution goes there; the
+ * text is kept for that, and for a connection that had to be opened anew.
  */
 #ifndef NOAH_SQL_PREPARED_H
 #define NOAH_SQL_PREPARED_H
@@ -11,8 +11,8 @@
 #include "proto/mysql.h"
 #include "sql/classify.h"
 
-/* Per session. Past PREPARED_MOST a prepare is refused (error 1461, as servers do at max_prepared_stmt_count); a statement whose text no longer
- * fits is prepared once and stays where it is. */
+/* Per session. Past PREPARED_MOST a prepare is refused (error 1461, as servers do at max_prepared_stmt_count); a statement whose
+ * text no longer fits is prepared once and stays where it is. */
 #define PREPARED_MOST            16384u
 #define PREPARED_TEXT_BYTES_MOST (4u << 20)
 
@@ -35,7 +35,7 @@ struct prepared {
 	} at[SLOT_COUNT];
 	uint8_t *types; /* 2 bytes for each parameter, as last sent by the client; NULL: never */
 	uint32_t types_version;
-	bool has_long_data; /* the next execution goes to the primary, where the data is */
+	bool has_long_data;    /* the next execution goes to the primary, where the data is */
 	enum slot cursor_slot; /* where it was executed last: fetches go there */
 };
 
@@ -59,12 +59,13 @@ void prepared_forget_types(struct prepared *item);
 
 /* Where in an execution's payload the parameter types stand. */
 struct prepared_parameters {
-	size_t flag;   /* offset of new_params_bound; 0: the statement has no parameters */
+	size_t flag; /* offset of new_params_bound; 0: the statement has no parameters */
 	bool has_types;
-	size_t types;  /* offset of 2 * parameters bytes, when has_types */
+	size_t types;   /* offset of 2 * parameters bytes, when has_types */
 	bool types_cut; /* they go on past the end of what is there */
 };
 /* False: the payload is too short to be one. `whole` is false for the beginning of one that is larger than the input buffer. */
-bool prepared_find_parameters(const struct prepared *item, struct span payload, bool whole, struct prepared_parameters *out) MUST_CHECK;
+bool prepared_find_parameters(const struct prepared *item, struct span payload, bool whole,
+                              struct prepared_parameters *out) MUST_CHECK;
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * server_connection: a session's connections to servers: opened when first needed, logged in as the client, with the client's capabilities, and
- * brought to what the session has set; and what it means to lose one.
+ * server_connection: a session's connections to servers: opened when first needed, logged in as the client, with the client's
+ * capabilities, and brought to what the session has set; and what it means to lose one.
  *
  * Called by login.c, command.c and statement.c, in the session's task.
  */
@@ -16,7 +16,8 @@ static void say_goodbye(struct server_connection *connection)
 	static const char quit[] = {1, 0, 0, 0, MYSQL_COM_QUIT};
 	size_t sent;
 	if (stream_is_quiet(&connection->stream))
-		(void)!stream_write_now(&connection->stream, quit, sizeof quit, &sent); /* a server logs connections that end without it */
+		(void)!stream_write_now(&connection->stream, quit, sizeof quit,
+		                        &sent); /* a server logs connections that end without it */
 }
 
 void connection_close(struct session *session, enum slot slot)
@@ -58,6 +59,12 @@ static enum server_login_result open_connection(struct session *session, enum sl
 	memcpy(identity.password_sha1, session->password_sha1, sizeof identity.password_sha1);
 	int64_t timeout_ms = database->settings != NULL ? database->settings->connect_timeout_ms : 1000;
 	enum server_login_result result = server_login(&connection->stream, &to.address, &identity, timeout_ms, answer);
+	if (result == SERVER_LOGIN_REFUSED && answer->code == MYSQL_ERROR_UNKNOWN_DATABASE && session->logged_in &&
+	    session_set_schema(session, SPAN(""))) {
+		/* Dropped since the session chose it: a server's own session then goes on without one. */
+		identity.schema = (struct span){0};
+		result = server_login(&connection->stream, &to.address, &identity, timeout_ms, answer);
+	}
 	if (result == SERVER_LOGIN_UNREACHABLE)
 		database_server_failed(database, to.row);
 	if (result != SERVER_LOGIN_OK)
@@ -78,13 +85,15 @@ static enum server_login_result open_connection(struct session *session, enum sl
 /* ---- the first one -------------------------------------------------------------------------------------------- */
 
 /* The server's own error, as it gave it. */
-static enum outcome pass_refusal(struct session *session, const struct sql_server *server, const struct server_login_answer *answer)
+static enum outcome pass_refusal(struct session *session, const struct sql_server *server,
+                                 const struct server_login_answer *answer)
 {
 	char out[512], text[sizeof answer->text];
 	struct mysql_writer writer;
 	memcpy(text, answer->text, sizeof text);
 	mysql_writer_init(&writer, out, sizeof out);
-	mysql_error_write(&writer, session->reply_sequence, session->capabilities, answer->code, answer->sqlstate, span_of_text(text));
+	mysql_error_write(&writer, session->reply_sequence, session->capabilities, answer->code, answer->sqlstate,
+	                  span_of_text(text));
 	session_set_problem(session, "%s: %s", server->name, text);
 	if (session_send(session, &writer) != NET_OK)
 		return OUTCOME_CLIENT_LOST;
@@ -135,7 +144,8 @@ enum outcome connection_first(struct session *session)
 
 /* ---- bringing one to what the session has set ----------------------------------------------------------------- */
 
-static unsigned write_changes(const struct session *session, const struct server_connection *connection, struct mysql_writer *writer)
+static unsigned write_changes(const struct session *session, const struct server_connection *connection,
+                              struct mysql_writer *writer)
 {
 	unsigned commands = 0;
 	uint64_t version = connection->state_version;
@@ -172,7 +182,8 @@ static bool bring_up_to_date(struct session *session, struct server_connection *
 	mysql_writer_init(&writer, memory, room);
 	unsigned commands = write_changes(session, connection, &writer);
 	ASSERT(!writer.failed);
-	bool good = commands == 0 || exchange_quietly(session, connection, span_of(writer.start, writer.size), commands, MYSQL_COM_PING, NULL);
+	bool good = commands == 0 ||
+	            exchange_quietly(session, connection, span_of(writer.start, writer.size), commands, MYSQL_COM_PING, NULL);
 	free(memory);
 	if (!good)
 		return false;
@@ -198,7 +209,7 @@ enum outcome connection_primary_lost(struct session *session, const char *why)
 	}
 	if (outcome != OUTCOME_DONE)
 		session_set_problem(session, "%s%s: %s", lost, session->connections[SLOT_PRIMARY].name, why);
-	session->status &= (uint16_t)~(MYSQL_STATUS_IN_TRANS | MYSQL_STATUS_IN_TRANS_READONLY);
+	session->status &= (uint16_t) ~(MYSQL_STATUS_IN_TRANS | MYSQL_STATUS_IN_TRANS_READONLY);
 	session->held = 0;
 	connection_close(session, SLOT_PRIMARY);
 	return outcome;

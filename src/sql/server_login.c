@@ -33,7 +33,8 @@ static enum server_login_result fail(struct stream *stream, struct server_login_
 	return result;
 }
 
-static enum server_login_result fail_net(struct stream *stream, struct server_login_answer *answer, enum net_result net, const char *stage)
+static enum server_login_result fail_net(struct stream *stream, struct server_login_answer *answer, enum net_result net,
+                                         const char *stage)
 {
 	stream_close(stream);
 	snprintf(answer->text, sizeof answer->text, "%s%s", stage, net_result_text(net));
@@ -54,8 +55,8 @@ static enum server_login_result fail_refused(struct stream *stream, struct serve
 	return SERVER_LOGIN_REFUSED;
 }
 
-static enum net_result send_login(struct stream *stream, const struct mysql_greeting *greeting, const struct server_identity *identity,
-                                  int64_t timeout_ms)
+static enum net_result send_login(struct stream *stream, const struct mysql_greeting *greeting,
+                                  const struct server_identity *identity, int64_t timeout_ms)
 {
 	uint8_t reply[MYSQL_SHA1_SIZE];
 	if (identity->has_password)
@@ -86,8 +87,8 @@ static enum net_result send_login(struct stream *stream, const struct mysql_gree
 }
 
 /* The server wants another plugin than we proposed, or the same one with a new scramble. */
-static enum net_result answer_switch(struct stream *stream, const struct mysql_packet *packet, const struct server_identity *identity,
-                                     int64_t timeout_ms, bool *known)
+static enum net_result answer_switch(struct stream *stream, const struct mysql_packet *packet,
+                                     const struct server_identity *identity, int64_t timeout_ms, bool *known)
 {
 	struct mysql_auth_switch change;
 	*known = mysql_auth_switch_parse(packet->payload, &change) && span_equal(change.plugin, PLUGIN) &&
@@ -154,7 +155,8 @@ enum server_login_result server_login(struct stream *stream, const struct addres
 		if (mysql_is_error(packet.payload))
 			return fail_refused(stream, answer, packet.payload);
 		struct mysql_ok ok;
-		if (packet.payload.size > 0 && packet.payload.start[0] == 0 && mysql_ok_parse(packet.payload, identity->capabilities, &ok)) {
+		if (packet.payload.size > 0 && packet.payload.start[0] == 0 &&
+		    mysql_ok_parse(packet.payload, identity->capabilities, &ok)) {
 			answer->status = ok.status;
 			consume_packet(stream, &packet);
 			buffer_release_if_empty(&stream->input);
@@ -163,7 +165,8 @@ enum server_login_result server_login(struct stream *stream, const struct addres
 		bool known;
 		net = answer_switch(stream, &packet, identity, time_left_ms(deadline), &known);
 		if (!known)
-			return fail(stream, answer, SERVER_LOGIN_UNFIT, "asks for a login method that noah does not have (it has mysql_native_password)");
+			return fail(stream, answer, SERVER_LOGIN_UNFIT,
+			            "asks for a login method that noah does not have (it has mysql_native_password)");
 		if (net != NET_OK)
 			return fail_net(stream, answer, net, "logging in: ");
 		consume_packet(stream, &packet);

@@ -10,11 +10,11 @@
 #include "net/net.h"
 #include "proto/mysql.h"
 
-#define SERVER_LOGINS(X)                                                                                                           \
-	X(SERVER_LOGIN_OK, "logged in")                                                                                                \
-	X(SERVER_LOGIN_UNREACHABLE, "could not be reached")                                                                            \
-	X(SERVER_LOGIN_REFUSED, "refused the login")                                                                                   \
-	X(SERVER_LOGIN_UNFIT, "does not speak what noah needs")                                                                        \
+#define SERVER_LOGINS(X)                                    \
+	X(SERVER_LOGIN_OK, "logged in")                         \
+	X(SERVER_LOGIN_UNREACHABLE, "could not be reached")     \
+	X(SERVER_LOGIN_REFUSED, "refused the login")            \
+	X(SERVER_LOGIN_UNFIT, "does not speak what noah needs") \
 	X(SERVER_LOGIN_CANCELLED, "was not waited for")
 
 enum server_login_result {
@@ -43,11 +43,13 @@ struct server_login_answer {
 	char text[320]; /* anything but OK: why, in words */
 };
 
-/* On anything but OK the stream is closed. `timeout_ms` bounds the whole. Afterwards the stream's input is empty and given back. */
+/* On anything but OK the stream is closed. `timeout_ms` bounds the whole. Afterwards the stream's input is empty and given back.
+ */
 enum server_login_result server_login(struct stream *stream, const struct address *to, const struct server_identity *identity,
                                       int64_t timeout_ms, struct server_login_answer *answer) MUST_CHECK;
 
-/* Waits until one whole packet stands at the front of the stream's input; it stays there. NET_NO_RESOURCES: larger than the buffer. */
+/* Waits until one whole packet stands at the front of the stream's input; it stays there. NET_NO_RESOURCES: larger than the
+ * buffer. */
 enum net_result server_login_read_packet(struct stream *stream, struct mysql_packet *packet, int64_t timeout_ms) MUST_CHECK;
 
 #endif

@@ -2,8 +2,8 @@
  *
  * session: a client's whole life: greet and log in, then one command after the other, then the end.
  *
- * Runs in traffic, one task for each session; core.c starts it. Between commands a session gives back its buffers at once, and its stack after
- * PARK_AFTER_MS: it then waits on the loop as this record only.
+ * Runs in traffic, one task for each session; core.c starts it. Between commands a session gives back its buffers at once, and
+ * its stack after PARK_AFTER_MS: it then waits on the loop as this record only.
  */
 #include "sql/session.h"
 
@@ -202,8 +202,9 @@ enum outcome session_send_ok(struct session *session, uint8_t sequence)
 	char out[64];
 	struct mysql_writer writer;
 	mysql_writer_init(&writer, out, sizeof out);
-	struct mysql_ok ok = {.status = session->status & (uint16_t)~(MYSQL_STATUS_MORE_RESULTS | MYSQL_STATUS_SESSION_STATE_CHANGED |
-	                                                              MYSQL_STATUS_CURSOR_EXISTS | MYSQL_STATUS_LAST_ROW_SENT)};
+	struct mysql_ok ok = {.status =
+	                          session->status & (uint16_t) ~(MYSQL_STATUS_MORE_RESULTS | MYSQL_STATUS_SESSION_STATE_CHANGED |
+	                                                         MYSQL_STATUS_CURSOR_EXISTS | MYSQL_STATUS_LAST_ROW_SENT)};
 	mysql_ok_write(&writer, sequence, session->capabilities, &ok);
 	ASSERT(!writer.failed);
 	return session_send(session, &writer) == NET_OK ? OUTCOME_DONE : OUTCOME_CLIENT_LOST;

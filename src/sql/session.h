@@ -16,13 +16,13 @@
 #define SESSION_ATTRIBUTES_MOST 2048u /* connect attributes past this are not passed on */
 #define SESSION_PROBLEM_SIZE    700u
 
-/* What noah offers to clients. Servers are then asked for exactly what the client took, so that bytes pass through untouched. Not offered: TLS,
- * compression, LOAD DATA LOCAL, and MariaDB's own extensions. */
-#define SESSION_CAPABILITIES                                                                                                       \
-	(MYSQL_CAN_LONG_PASSWORD | MYSQL_CAN_FOUND_ROWS | MYSQL_CAN_LONG_FLAG | MYSQL_CAN_CONNECT_WITH_DB | MYSQL_CAN_IGNORE_SPACE |     \
-	 MYSQL_CAN_PROTOCOL_41 | MYSQL_CAN_INTERACTIVE | MYSQL_CAN_IGNORE_SIGPIPE | MYSQL_CAN_TRANSACTIONS |                              \
-	 MYSQL_CAN_SECURE_CONNECTION | MYSQL_CAN_MULTI_STATEMENTS | MYSQL_CAN_MULTI_RESULTS | MYSQL_CAN_PS_MULTI_RESULTS |                \
-	 MYSQL_CAN_PLUGIN_AUTH | MYSQL_CAN_CONNECT_ATTRS | MYSQL_CAN_PLUGIN_AUTH_LENENC_CLIENT_DATA | MYSQL_CAN_SESSION_TRACK |           \
+/* What noah offers to clients. Servers are then asked for exactly what the client took, so that bytes pass through untouched. Not
+ * offered: TLS, compression, LOAD DATA LOCAL, and MariaDB's own extensions. */
+#define SESSION_CAPABILITIES                                                                                                     \
+	(MYSQL_CAN_LONG_PASSWORD | MYSQL_CAN_FOUND_ROWS | MYSQL_CAN_LONG_FLAG | MYSQL_CAN_CONNECT_WITH_DB | MYSQL_CAN_IGNORE_SPACE | \
+	 MYSQL_CAN_PROTOCOL_41 | MYSQL_CAN_INTERACTIVE | MYSQL_CAN_IGNORE_SIGPIPE | MYSQL_CAN_TRANSACTIONS |                         \
+	 MYSQL_CAN_SECURE_CONNECTION | MYSQL_CAN_MULTI_STATEMENTS | MYSQL_CAN_MULTI_RESULTS | MYSQL_CAN_PS_MULTI_RESULTS |           \
+	 MYSQL_CAN_PLUGIN_AUTH | MYSQL_CAN_CONNECT_ATTRS | MYSQL_CAN_PLUGIN_AUTH_LENENC_CLIENT_DATA | MYSQL_CAN_SESSION_TRACK |      \
 	 MYSQL_CAN_DEPRECATE_EOF)
 
 /* A session's connection to a server. */
@@ -65,8 +65,8 @@ struct session {
 	/* in what state */
 	char *schema; /* "" : none */
 	uint64_t schema_version;
-	uint16_t status; /* of the newest answer that brought one: in transaction, autocommit, sql_mode bits */
-	uint64_t held;   /* bit for each sql_reason that binds the session to the primary */
+	uint16_t status;       /* of the newest answer that brought one: in transaction, autocommit, sql_mode bits */
+	uint64_t held;         /* bit for each sql_reason that binds the session to the primary */
 	bool stays_on_primary; /* its settings cannot be repeated on a replica */
 	int8_t multi_option;
 	bool was_reset;
@@ -77,8 +77,8 @@ struct session {
 	/* where */
 	struct server_connection connections[SLOT_COUNT];
 	uint64_t incarnations;
-	bool has_last;       /* a statement has run: */
-	enum slot last_slot; /* here, */
+	bool has_last;             /* a statement has run: */
+	enum slot last_slot;       /* here, */
 	uint64_t last_incarnation; /* on this connection */
 
 	/* the command under way */
@@ -123,22 +123,23 @@ bool login_collation_is_unsafe(uint16_t collation);
 /* ---- server_connection.c ---- */
 /* At the login: a server's verdict on the account and the schema, from the primary while there is one. */
 enum outcome connection_first(struct session *session) MUST_CHECK;
-/* The connection to the present primary, logged in and with all the session's settings in force. OUTCOME_DONE: *out is set; else nothing was sent. */
+/* The connection to the present primary, logged in and with all the session's settings in force. OUTCOME_DONE: *out is set; else
+ * nothing was sent. */
 enum outcome connection_to_primary(struct session *session, struct server_connection **out) MUST_CHECK;
 enum outcome connection_to_replica(struct session *session, int row, struct server_connection **out) MUST_CHECK;
 void connection_close(struct session *session, enum slot slot);
-/* The connection to the primary broke: what lived on it is gone. Returns OUTCOME_TRANSACTION_LOST or OUTCOME_STATE_LOST when that was
- * something, else OUTCOME_DONE. */
+/* The connection to the primary broke: what lived on it is gone. Returns OUTCOME_TRANSACTION_LOST or OUTCOME_STATE_LOST when that
+ * was something, else OUTCOME_DONE. */
 enum outcome connection_primary_lost(struct session *session, const char *why) MUST_CHECK;
 
 /* ---- what can come of sending a command (exchange.c) ---- */
-#define EXCHANGES(X)                                                                                                               \
-	X(EXCHANGE_DONE, "answered")                                                                                                   \
-	X(EXCHANGE_LOST, "the server was lost and the client has got nothing yet")                                                     \
-	X(EXCHANGE_REFUSED, "a replica cannot run it, and the client has got nothing yet")                                             \
-	X(EXCHANGE_CUT, "the server was lost in the middle of its answer")                                                             \
-	X(EXCHANGE_CLIENT_LOST, "the client was lost")                                                                                 \
-	X(EXCHANGE_BROKEN, "the client's packets are not the protocol")                                                                \
+#define EXCHANGES(X)                                                                   \
+	X(EXCHANGE_DONE, "answered")                                                       \
+	X(EXCHANGE_LOST, "the server was lost and the client has got nothing yet")         \
+	X(EXCHANGE_REFUSED, "a replica cannot run it, and the client has got nothing yet") \
+	X(EXCHANGE_CUT, "the server was lost in the middle of its answer")                 \
+	X(EXCHANGE_CLIENT_LOST, "the client was lost")                                     \
+	X(EXCHANGE_BROKEN, "the client's packets are not the protocol")                    \
 	X(EXCHANGE_CANCELLED, "cancelled")
 enum exchange_result {
 #define X(name, text) name,
@@ -149,10 +150,10 @@ enum exchange_result {
 /* ---- command.c ---- */
 struct command {
 	uint8_t number;
-	bool whole;         /* all of it is at `packet`; otherwise its beginning, and the rest is still to be read */
-	size_t in_input;    /* bytes of it that stay in the client's input until it is answered */
-	char *memory;       /* holds it, when it is larger than the input buffer or was changed */
-	struct span packet; /* with header */
+	bool whole;                   /* all of it is at `packet`; otherwise its beginning, and the rest is still to be read */
+	size_t in_input;              /* bytes of it that stay in the client's input until it is answered */
+	char *memory;                 /* holds it, when it is larger than the input buffer or was changed */
+	struct span packet;           /* with header */
 	struct mysql_request request; /* follows one that is not whole */
 	bool request_done;
 	size_t types_at; /* not 0: where in one that is not whole the parameter types are to be put in */
@@ -190,15 +191,16 @@ enum outcome statement_long_data(struct session *session, struct command *comman
 enum outcome statement_close(struct session *session, struct command *command) MUST_CHECK;
 enum outcome statement_reset(struct session *session, struct command *command) MUST_CHECK;
 enum outcome statement_fetch(struct session *session, struct command *command) MUST_CHECK;
-/* Makes the packet of a command on a prepared statement fit this connection: prepares it there when it is not yet, puts the server's id in
- * place, adds parameter types that were bound elsewhere. OUTCOME_DONE; otherwise nothing was sent of the command itself. */
+/* Makes the packet of a command on a prepared statement fit this connection: prepares it there when it is not yet, puts the
+ * server's id in place, adds parameter types that were bound elsewhere. OUTCOME_DONE; otherwise nothing was sent of the command
+ * itself. */
 enum outcome statement_fit(struct session *session, struct server_connection *connection, struct command *command) MUST_CHECK;
 
 /* ---- exchange.c ---- */
 struct exchange {
-	bool failed;         /* the answer ended in an error of the server */
-	bool sent;           /* all of the command was handed to the server's socket: it may be executed */
-	bool may_run_again;  /* a server that is down is not waited for */
+	bool failed;        /* the answer ended in an error of the server */
+	bool sent;          /* all of the command was handed to the server's socket: it may be executed */
+	bool may_run_again; /* a server that is down is not waited for */
 	bool has_status;
 	uint16_t status;
 	bool has_prepared;
@@ -208,8 +210,8 @@ struct exchange {
 /* Sends the command and relays the answer. On anything but DONE and REFUSED the server connection is closed. */
 enum exchange_result exchange_run(struct session *session, struct server_connection *connection, struct command *command,
                                   struct exchange *exchange) MUST_CHECK;
-/* Sends noah's own command and reads its answer away. True: it was not an error. Otherwise session->problem says why; lost connections
- * are closed. */
+/* Sends noah's own command and reads its answer away. True: it was not an error. Otherwise session->problem says why; lost
+ * connections are closed. */
 bool exchange_quietly(struct session *session, struct server_connection *connection, struct span packets, unsigned commands,
                       uint8_t command, struct mysql_prepared *prepared) MUST_CHECK;
 

@@ -18,8 +18,8 @@ struct sql_core;
 
 /* On the core's thread. Board and lane are borrowed for the core's life. NULL when memory is out. */
 struct sql_core *sql_core_new(struct loop *loop, struct board *board, struct board_lane *lane) MUST_CHECK;
-/* A new snapshot: sessions follow it from their next statement. Takes its own reference. Sessions of a database that is no longer in the
- * snapshot end after their statement. */
+/* A new snapshot: sessions follow it from their next statement. Takes its own reference. Sessions of a database that is no longer
+ * in the snapshot end after their statement. */
 void sql_core_use(struct sql_core *core, struct snapshot *snapshot);
 /* A connection came in on a database's listener. Owns the descriptor. On the core's loop, outside a task. */
 void sql_core_accepted(struct sql_core *core, const struct address *listener, int descriptor, const struct address *from);

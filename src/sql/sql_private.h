@@ -51,8 +51,8 @@ struct sql_server {
 	char name[CLUSTER_NAME_SIZE];
 };
 
-/* A database on one core. Lives as long as the core. `settings` and `servers` change with a new snapshot, in any wait: read them anew
- * after each. */
+/* A database on one core. Lives as long as the core. `settings` and `servers` change with a new snapshot, in any wait: read them
+ * anew after each. */
 struct sql_database {
 	uint32_t magic;
 	struct list link;

@@ -20,7 +20,7 @@ struct state {
 		uint32_t name_size, text_size;
 		bool alone;  /* needs a SET of its own */
 		char *bytes; /* name, then text */
-	} *settings; /* in the order in which they were made last */
+	} * settings;    /* in the order in which they were made last */
 };
 
 /* Zeroed memory is an empty state. */

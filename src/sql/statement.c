@@ -2,8 +2,9 @@
  *
  * statement: prepared statements of the binary protocol.
  *
- * Prepared at the primary, whose definitions are never behind; while there is none, at a replica. An execution that only reads may go to a replica: it
- * is prepared there then, once. The client's ids are noah's; the server's id is put into each command in place.
+ * Prepared at the primary, whose definitions are never behind; while there is none, at a replica. An execution that only reads
+ * may go to a replica: it is prepared there then, once. The client's ids are noah's; the server's id is put into each command in
+ * place.
  */
 #include "sql/session.h"
 
@@ -35,8 +36,11 @@ static enum outcome find_statement(struct session *session, struct command *comm
 enum outcome statement_prepare(struct session *session, struct command *command)
 {
 	struct span text = {0};
-	command->class = (struct sql_class){.kind = SQL_KIND_OTHER, .route = SQL_ROUTE_PRIMARY, .reason = SQL_REASON_UNKNOWN,
-	                                    .binds = SQL_REASON_UNKNOWN, .autocommit = -1};
+	command->class = (struct sql_class){.kind = SQL_KIND_OTHER,
+	                                    .route = SQL_ROUTE_PRIMARY,
+	                                    .reason = SQL_REASON_UNKNOWN,
+	                                    .binds = SQL_REASON_UNKNOWN,
+	                                    .autocommit = -1};
 	if (command->whole) {
 		text = span_of(command_payload(command).start + 1, command_payload(command).size - 1);
 		sql_classify(text, session_text_mode(session), &command->class);
@@ -66,7 +70,8 @@ static bool is_prepared_at(const struct prepared *item, const struct server_conn
 	return item->at[slot].incarnation == connection->incarnation && connection->incarnation != 0;
 }
 
-static enum outcome prepare_at(struct session *session, struct server_connection *connection, enum slot slot, struct prepared *item)
+static enum outcome prepare_at(struct session *session, struct server_connection *connection, enum slot slot,
+                               struct prepared *item)
 {
 	if (item->text == NULL) {
 		session_set_problem(session, "a prepared statement too long to be kept was lost with its connection");
@@ -170,10 +175,12 @@ enum outcome statement_execute(struct session *session, struct command *command)
 		return OUTCOME_MALFORMED;
 	if (parameters.types_cut)
 		prepared_forget_types(item);
-	else if (parameters.has_types && !prepared_keep_types(item, (const uint8_t *)command_payload(command).start + parameters.types))
+	else if (parameters.has_types &&
+	         !prepared_keep_types(item, (const uint8_t *)command_payload(command).start + parameters.types))
 		return OUTCOME_NO_MEMORY;
 	command->class = (struct sql_class){.kind = item->kind, .route = item->route, .binds = item->binds, .autocommit = -1};
-	if (item->text != NULL && item->kind != SQL_KIND_READ && item->kind != SQL_KIND_WRITE) /* what it sets has to be known again */
+	if (item->text != NULL && item->kind != SQL_KIND_READ &&
+	    item->kind != SQL_KIND_WRITE) /* what it sets has to be known again */
 		sql_classify(span_of(item->text, item->text_size), session_text_mode(session), &command->class);
 	if (item->route == SQL_ROUTE_READ)
 		BOARD_COUNT(session_lane(session), statements_read, 1);
@@ -192,7 +199,8 @@ enum outcome statement_execute(struct session *session, struct command *command)
 
 /* ---- the others ----------------------------------------------------------------------------------------------- */
 
-/* No answer, not even an error: what goes wrong shows when it is executed. The data goes to the primary, and the execution after it. */
+/* No answer, not even an error: what goes wrong shows when it is executed. The data goes to the primary, and the execution after
+ * it. */
 enum outcome statement_long_data(struct session *session, struct command *command)
 {
 	if (find_statement(session, command, 7) != OUTCOME_DONE)

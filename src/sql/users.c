@@ -2,9 +2,10 @@
  *
  * users: see the header.
  *
- * MariaDB keeps accounts in mysql.global_priv, one JSON document each. All rows of a name are candidates: which of them applies depends
- * on the address from which *noah* comes to the server, and the server decides that when noah logs in there with what the client proved.
- * One rule is noah's own: an account for localhost only is not for clients that come over the network, although noah itself may come from there.
+ * MariaDB keeps accounts in mysql.global_priv, one JSON document each. All rows of a name are candidates: which of them applies
+ * depends on the address from which *noah* comes to the server, and the server decides that when noah logs in there with what the
+ * client proved. One rule is noah's own: an account for localhost only is not for clients that come over the network, although
+ * noah itself may come from there.
  */
 #include "sql/users.h"
 
@@ -14,7 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define QUESTION              SPAN("SELECT User, Host, Priv FROM mysql.global_priv WHERE User <> ''")
+#define QUESTION                SPAN("SELECT User, Host, Priv FROM mysql.global_priv WHERE User <> ''")
 #define REREAD_AT_MOST_EVERY_US 1000000u
 
 struct user {
@@ -31,7 +32,7 @@ struct users {
 	struct arena arena; /* of the set in force */
 	struct user *set;   /* sorted by name; NULL: never read */
 	unsigned count;
-	uint64_t version; /* of the board, when they were read */
+	uint64_t version;  /* of the board, when they were read */
 	uint64_t began_us; /* of the last attempt that has ended */
 	uint64_t read_us;  /* and its end */
 	bool reading;
@@ -183,7 +184,8 @@ static void read_users(struct users *users)
 	bool good = primary.server != NULL && read_from(users, &own, primary.server);
 	int tried = good || primary.server == NULL ? -1 : primary.server->row;
 	for (unsigned i = 0; !good && i < database->server_count && !task_is_cancelled(); i++)
-		if (database->servers[i].row != tried && atomic_load(&database_target(database, database->servers[i].row)->health) != HEALTH_DOWN)
+		if (database->servers[i].row != tried &&
+		    atomic_load(&database_target(database, database->servers[i].row)->health) != HEALTH_DOWN)
 			good = read_from(users, &own, &database->servers[i]);
 	if (good) {
 		users->problem[0] = '\0';
@@ -233,8 +235,8 @@ static bool is_for_local_only(struct span host)
 	return span_equal_nocase(host, SPAN("localhost")) || span_starts_with(host, SPAN("127.")) || span_equal(host, SPAN("::1"));
 }
 
-static enum users_verdict judge_now(const struct users *users, const struct users_claim *claim, uint8_t password_sha1[MYSQL_SHA1_SIZE],
-                                    char *problem, size_t problem_size)
+static enum users_verdict judge_now(const struct users *users, const struct users_claim *claim,
+                                    uint8_t password_sha1[MYSQL_SHA1_SIZE], char *problem, size_t problem_size)
 {
 	enum users_verdict verdict = USERS_DENIED;
 	const struct user *end = users->set + users->count;
@@ -242,7 +244,8 @@ static enum users_verdict judge_now(const struct users *users, const struct user
 		if (is_for_local_only(user->host) && !claim->is_local)
 			continue;
 		if (!user->has_native) {
-			snprintf(problem, problem_size, "account '%.*s'@'%.*s' logs in with %.*s, which noah does not have; it has mysql_native_password",
+			snprintf(problem, problem_size,
+			         "account '%.*s'@'%.*s' logs in with %.*s, which noah does not have; it has mysql_native_password",
 			         (int)user->name.size, user->name.start, (int)user->host.size, user->host.start, (int)user->plugin.size,
 			         user->plugin.start);
 			verdict = USERS_OTHER_PLUGIN;
@@ -256,8 +259,8 @@ static enum users_verdict judge_now(const struct users *users, const struct user
 	return verdict;
 }
 
-/* Before a client is refused the accounts are read once more, after it came: perhaps its own was made a moment ago. Readings are at least a
- * second apart, so this may take as long; whoever waits shares one. */
+/* Before a client is refused the accounts are read once more, after it came: perhaps its own was made a moment ago. Readings are
+ * at least a second apart, so this may take as long; whoever waits shares one. */
 static enum wait_result wait_for_newer(struct users *users, uint64_t than_us)
 {
 	enum wait_result result = WAIT_READY;
