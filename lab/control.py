@@ -59,9 +59,10 @@ class Control:
         name, verb, rest = words[0], (words[1:] or [""])[0], words[2:]
         if name not in self.lab.services:
             return f"there is no {name}; the servers are {', '.join(self.lab.services)}; help shows what can be done"
-        action = {"kill": self._kill, "start": self._start, "off": self._off, "on": self._on, "freeze": self._freeze, "thaw": self._thaw,
-                  "cut": self._cut, "one-way": self._one_way, "lose": self._lose, "mend": self._mend, "fill": self._fill,
-                  "free": self._free, "unwell": self._unwell, "well": self._well, "lag": self._lag, "run": self._run}.get(verb)
+        action = {"kill": self._kill, "start": self._start, "off": self._off, "on": self._on, "freeze": self._freeze,
+                  "thaw": self._thaw, "cut": self._cut, "one-way": self._one_way, "lose": self._lose, "mend": self._mend,
+                  "fill": self._fill, "free": self._free, "unwell": self._unwell, "well": self._well, "lag": self._lag,
+                  "run": self._run}.get(verb)
         if action is None:
             return f"{verb or 'that'} is not known; help shows what can be done"
         return action(name, *rest)

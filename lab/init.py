@@ -4,12 +4,13 @@
 
     init.py NAME DISK_BYTES CHANNEL_FD
 
-Makes new network, mount, process, host name and IPC namespaces, and is process 1 in them, so that the kernel ends every process of the
-machine when it ends; all that the machine stores is on memory file systems that nobody else sees, so that they go with it. It ends when
-the other side of the channel is closed: also when the lab was killed with SIGKILL. So nothing can be left behind.
+Makes new network, mount, process, host name and IPC namespaces, and is process 1 in them, so that the kernel ends every process
+of the machine when it ends; all that the machine stores is on memory file systems that nobody else sees, so that they go with
+it. It ends when the other side of the channel is closed: also when the lab was killed with SIGKILL. So nothing can be left
+behind.
 
-The channel is a SOCK_SEQPACKET socket. It first says {"pid": as seen from outside} and {"ready": true}, in either order, or {"error": …}. Then
-each message is a JSON request, and gets one JSON answer:
+The channel is a SOCK_SEQPACKET socket. It first says {"pid": as seen from outside} and {"ready": true}, in either order, or
+{"error": …}. Then each message is a JSON request, and gets one JSON answer:
     {"spawn": [argv], "log": FILE, "environment": {…}}    -> {"pid": N}  as seen inside
     {"signal_all": NUMBER}                                -> {}          to every process but this one
 """

@@ -7,9 +7,9 @@
         …
         lab.power_on("web1")
 
-What runs where is read from the file: an app of a site is an Apache with PHP, a database's servers are MariaDBs (the first is the primary
-at the start, the others are its replicas), and noah runs on the servers that a site or a database is `on`. Leaving the block, by whatever
-way, removes everything; see machine.py why even SIGKILL leaves nothing.
+What runs where is read from the file: an app of a site is an Apache with PHP, a database's servers are MariaDBs (the first is
+the primary at the start, the others are its replicas), and noah runs on the servers that a site or a database is `on`. Leaving
+the block, by whatever way, removes everything; see machine.py why even SIGKILL leaves nothing.
 """
 import ipaddress
 import os
@@ -32,8 +32,9 @@ VISITOR = "visitor"
 
 class Lab:
     def __init__(self, file=None, text=None, host=False, apps=True, noah=True, prepare_app=None, disk_bytes=None):
-        """`file` or `text`: the cluster file. `host`: a cable to this machine, for a browser. `apps`, `noah`: False for labs that want the
-        machines without them. `prepare_app(machine, document)`: returns arguments for Apache's constructor. `disk_bytes`: {machine: size}."""
+        """`file` or `text`: the cluster file. `host`: a cable to this machine, for a browser. `apps`, `noah`: False for labs
+        that want the machines without them. `prepare_app(machine, document)`: returns arguments for Apache's constructor.
+        `disk_bytes`: {machine: size}."""
         need_root()
         if text is None:
             with open(file, encoding="utf-8") as opened:
@@ -95,9 +96,11 @@ class Lab:
                 self.databases[name].append(service)
                 self.services[server].append(service)
         if apps:
-            for server, port in sorted({_split_app(app) for site in (self.document.get("sites") or {}).values() for app in site["apps"]}):
+            sites = (self.document.get("sites") or {}).values()
+            for server, port in sorted({_split_app(app) for site in sites for app in site["apps"]}):
                 machine = self.machines[server]
-                self.services[server].append(Apache(machine, self.addresses[server], port, **(prepare_app(machine, self.document) if prepare_app else {})))
+                arguments = prepare_app(machine, self.document) if prepare_app else {}
+                self.services[server].append(Apache(machine, self.addresses[server], port, **arguments))
         if noah:
             passwords = {database["account"]["password_file"]: NOAH_PASSWORD
                          for database in (self.document.get("databases") or {}).values()}
@@ -205,7 +208,8 @@ def read_file(text):
 
 
 def _split_app(app):
-    """An entry of `apps` or of a database's `servers`: "web1:8080", "db1", {server: "web1:8080", weight: 2}: ("web1", 8080 or None)."""
+    """("web1", 8080 or None) from an entry of `apps` or of a database's `servers`: "web1:8080", "db1", {server: "web1:8080",
+    weight: 2}."""
     name, _, port = str(app["server"] if isinstance(app, dict) else app).partition(":")
     return name, int(port) if port else None
 
@@ -215,7 +219,8 @@ def _move_off_the_hosts_networks(text, addresses):
     prefix = prefix_of(list(addresses.values()))
     if prefix.prefixlen != 24:
         raise LabError(f"a lab that the host can reach needs all addresses in one /24, not {prefix}")
-    output = subprocess.run(["ip", "-o", "-4", "route", "show", "table", "all"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    output = subprocess.run(["ip", "-o", "-4", "route", "show", "table", "all"], stdout=subprocess.PIPE, text=True,
+                            check=True).stdout
     words = [word for line in output.splitlines() for word in line.split()[:2]]
     taken = [ipaddress.ip_network(word, strict=False) for word in words if re.fullmatch(r"\d+\.\d+\.\d+\.\d+(/\d+)?", word)]
     start = os.getpid() + int(time.time())

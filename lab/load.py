@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A steady load on the lab's WordPress: people who look at pages, post comments and log in. Used by story.py.
 
-Each worker is a thread. Every request carries a number of its own in the query string (v=…), by which it is found in the logs. Nothing is
-tried twice: what goes wrong is written down.
+Each worker is a thread. Every request carries a number of its own in the query string (v=…), by which it is found in the logs.
+Nothing is tried twice: what goes wrong is written down.
 """
 import random
 import threading

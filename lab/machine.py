@@ -7,8 +7,8 @@
         with machine.inside():                  # this thread's new sockets belong to the machine
             socket.create_connection(…)
 
-Nothing is registered anywhere on the host (no /run/netns, no directory): when the process that made a machine ends, in whatever way, the
-kernel removes the machine, its processes, mounts and links.
+Nothing is registered anywhere on the host (no /run/netns, no directory): when the process that made a machine ends, in whatever
+way, the kernel removes the machine, its processes, mounts and links.
 """
 import contextlib
 import ctypes
@@ -136,8 +136,9 @@ class Machine:
 
     def run(self, argv, check=True, timeout=60, stdin=None):
         """Runs a program to its end; returns the CompletedProcess with stdout and stderr as text."""
-        result = subprocess.run(self.command(argv), stdin=subprocess.DEVNULL if stdin is None else None, input=stdin, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, text=True, timeout=timeout, check=False, start_new_session=True)
+        result = subprocess.run(self.command(argv), stdin=subprocess.DEVNULL if stdin is None else None, input=stdin,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout, check=False,
+                                start_new_session=True)
         if check and result.returncode != 0:
             raise LabError(f"{self.name}: {' '.join(map(str, argv))} ended with {result.returncode}: "
                            f"{(result.stderr or result.stdout).strip()}")
@@ -156,7 +157,8 @@ class Machine:
     # ---- files
 
     def path(self, inside):
-        """Where a file of the machine is for this process. Do not follow symbolic links with it: they would lead to the host's files."""
+        """Where a file of the machine is for this process. Do not follow symbolic links with it: they would lead to the host's
+        files."""
         return f"/proc/{self.pid}/root{inside}"
 
     def write(self, inside, text, mode=0o644, owner=None):

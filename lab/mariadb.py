@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """MariaDB on a machine of the lab, with GTIDs; primary or replica. Called by lab.py.
 
-What it stores lies on the machine's disk, so a full disk is a full disk for it. The administrator comes in through the Unix socket, which
-works whatever has been done to the network.
+What it stores lies on the machine's disk, so a full disk is a full disk for it. The administrator comes in through the Unix
+socket, which works whatever has been done to the network.
 """
 import os
 import signal
@@ -25,8 +25,9 @@ OPTIONS = ["--no-defaults", f"--datadir={DATA}/data", f"--socket={SOCKET}", f"--
            "--user=mysql", "--innodb-buffer-pool-size=32M", "--innodb-log-file-size=16M", "--innodb-flush-method=fsync",
            "--key-buffer-size=1M", "--aria-pagecache-buffer-size=1M", "--performance-schema=OFF", "--skip-name-resolve",
            "--max-connections=300"]
-REPLICATION_OPTIONS = ["--log-bin=binlog", "--log-slave-updates", "--binlog-format=ROW", "--gtid-strict-mode=ON", "--sync-binlog=1",
-                       "--innodb-flush-log-at-trx-commit=1", "--slave-net-timeout=5", "--relay-log=relay", "--max-relay-log-size=16M"]
+REPLICATION_OPTIONS = ["--log-bin=binlog", "--log-slave-updates", "--binlog-format=ROW", "--gtid-strict-mode=ON",
+                       "--sync-binlog=1", "--innodb-flush-log-at-trx-commit=1", "--slave-net-timeout=5", "--relay-log=relay",
+                       "--max-relay-log-size=16M"]
 
 
 class MariaDB:
@@ -49,7 +50,8 @@ class MariaDB:
 
     def install(self):
         self._make_directories()
-        self.machine.run(["mariadb-install-db", *OPTIONS, "--skip-test-db", "--auth-root-authentication-method=normal"], timeout=180)
+        self.machine.run(["mariadb-install-db", *OPTIONS, "--skip-test-db", "--auth-root-authentication-method=normal"],
+                         timeout=180)
 
     def install_as_copy_of(self, other):
         """Of one that has been installed and never started."""
@@ -94,7 +96,8 @@ class MariaDB:
     def connect(self, **arguments):
         """As its administrator, from anywhere."""
         arguments.setdefault("autocommit", True)
-        return pymysql.connect(unix_socket=self.machine.path(SOCKET), user="root", connect_timeout=5, read_timeout=60, **arguments)
+        arguments.setdefault("read_timeout", 60)
+        return pymysql.connect(unix_socket=self.machine.path(SOCKET), user="root", connect_timeout=5, **arguments)
 
     def query(self, text, *parameters, database=None):
         with self.connect(database=database) as connection, connection.cursor() as cursor:
@@ -117,9 +120,9 @@ class MariaDB:
         """Replicates from `primary`, from the beginning of its binary log."""
         self.follows = primary
         self.query("SET GLOBAL read_only = 1")
-        self.query(f"CHANGE MASTER TO MASTER_HOST='{primary.address}', MASTER_PORT={primary.port}, MASTER_USER='{REPLICATION_USER}', "
-                   f"MASTER_PASSWORD='{REPLICATION_PASSWORD}', MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1, "
-                   "MASTER_HEARTBEAT_PERIOD=1")
+        self.query(f"CHANGE MASTER TO MASTER_HOST='{primary.address}', MASTER_PORT={primary.port}, "
+                   f"MASTER_USER='{REPLICATION_USER}', MASTER_PASSWORD='{REPLICATION_PASSWORD}', "
+                   "MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1, MASTER_HEARTBEAT_PERIOD=1")
         self.query("START SLAVE")
         wait_for(self.is_replicating, 30, f"{self.machine.name} to replicate")
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What joins the machines: one bridge in a namespace of its own ("switch"), one cable to each machine, and ways to break the cables.
+"""What joins the machines: one bridge in a namespace of its own ("switch"), one cable to each machine, and ways to break the
+cables.
 
-A cable that is unplugged loses its carrier on both ends (as when a server's power goes). Packets that are dropped are dropped silently, as
-on a broken line: nftables in the switch, family bridge, so that ARP is lost too. The host's own network is not touched, unless
-join_host() is called.
+A cable that is unplugged loses its carrier on both ends (as when a server's power goes). Packets that are dropped are dropped
+silently, as on a broken line: nftables in the switch, family bridge, so that ARP is lost too. The host's own network is not
+touched, unless join_host() is called.
 """
 import ipaddress
 import json
@@ -47,8 +48,9 @@ class Network:
         self.switch.close()
 
     def _ip(self, machine, *commands):
-        result = subprocess.run(["nsenter", "-t", str(machine.pid), "-n", "--", "ip", "-batch", "-"], input="\n".join(commands) + "\n",
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        result = subprocess.run(["nsenter", "-t", str(machine.pid), "-n", "--", "ip", "-batch", "-"],
+                                input="\n".join(commands) + "\n", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                check=False)
         if result.returncode != 0:
             raise LabError(f"ip ({'; '.join(commands)}): {result.stdout.strip()}")
 
@@ -73,8 +75,8 @@ class Network:
         address = self.prefix[-2]
         self._switch_ip(f"link add host type veth peer name {name} netns {os.getpid()}", "link set host master bridge up")
         self._host_link = name
-        result = subprocess.run(["ip", "-batch", "-"], input=f"addr add {address}/{self.prefix.prefixlen} dev {name}\nlink set {name} up\n",
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        result = subprocess.run(["ip", "-batch", "-"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+                                input=f"addr add {address}/{self.prefix.prefixlen} dev {name}\nlink set {name} up\n")
         if result.returncode != 0:
             raise LabError(f"the cable to the host: {result.stdout.strip()}")
         return str(address)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""An HTTP client that notices everything: whether an answer had begun, whether it was whole, and how long it took. It tries nothing twice.
+"""An HTTP client that notices everything: whether an answer had begun, whether it was whole, and how long it took. It tries
+nothing twice.
 
 Used by wordpress.py, story.py and the cluster tests.
 """

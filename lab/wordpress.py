@@ -22,8 +22,8 @@ PASSWORD = "wordpress-of-the-lab"
 ADMINISTRATOR = ("admin", "noah's ark")
 ARTICLES = 10
 
-# Comments appear at once; a page shows the newest 20, so that pages stay equally heavy while the load adds comments. Articles have plain
-# addresses (/?p=5).
+# Comments appear at once; a page shows the newest 20, so that pages stay equally heavy while the load adds comments. Articles
+# have plain addresses (/?p=5).
 SETTINGS = {"comment_moderation": "0", "comment_previously_approved": "0", "comments_notify": "0", "moderation_notify": "0",
             "page_comments": "1", "comments_per_page": "20", "default_comments_page": "newest", "comment_order": "desc",
             "thread_comments": "0", "show_avatars": "0", "comment_registration": "0", "require_name_email": "1",
@@ -31,7 +31,8 @@ SETTINGS = {"comment_moderation": "0", "comment_previously_approved": "0", "comm
 
 
 def prepare_app(machine, document):
-    """For Lab: puts the site's files on the machine; returns what Apache's constructor wants. WordPress's database is noah's listener."""
+    """For Lab: puts the site's files on the machine; returns what Apache's constructor wants. WordPress's database is noah's
+    listener."""
     database_address = document["databases"]["main"]["listen"][0]
     if not os.path.exists(f"{WORDPRESS}/wp-settings.php"):
         raise LabError("Debian's package wordpress is not installed: tools/setup demo installs it")
@@ -81,21 +82,23 @@ class WordPress:
             raise LabError(f"the installer did not succeed: {answer.describe()}")
 
     def fill(self, users=0):
-        """Settings, articles and subscribers (user1 and so on, the password is the name), as an SQL client that goes through noah."""
+        """Settings, articles and subscribers (user1 and so on, the password is the name), as an SQL client that goes through
+        noah."""
         with self.connect() as connection, connection.cursor() as cursor:
             for name, value in SETTINGS.items():
                 cursor.execute("UPDATE wp_options SET option_value = %s WHERE option_name = %s", (value, name))
             for number in range(1, ARTICLES + 1):
                 cursor.execute(
-                    "INSERT INTO wp_posts (post_author, post_date, post_date_gmt, post_content, post_title, post_excerpt, post_status, "
-                    "comment_status, ping_status, post_name, to_ping, pinged, post_modified, post_modified_gmt, "
-                    "post_content_filtered, post_type) VALUES (1, NOW(), UTC_TIMESTAMP(), %s, %s, '', 'publish', 'open', 'closed', %s, '', '', "
-                    "NOW(), UTC_TIMESTAMP(), '', 'post')",
+                    "INSERT INTO wp_posts (post_author, post_date, post_date_gmt, post_content, post_title, post_excerpt, "
+                    "post_status, comment_status, ping_status, post_name, to_ping, pinged, post_modified, post_modified_gmt, "
+                    "post_content_filtered, post_type) VALUES (1, NOW(), UTC_TIMESTAMP(), %s, %s, '', 'publish', 'open', "
+                    "'closed', %s, '', '', NOW(), UTC_TIMESTAMP(), '', 'post')",
                     (f"<p>{'Two of everything, and one file to say so. ' * 8}</p>", f"Article {number}", f"article-{number}"))
             for number in range(1, users + 1):
                 name = f"user{number}"
-                cursor.execute("INSERT INTO wp_users (user_login, user_pass, user_nicename, user_email, user_registered, display_name) "
-                               "VALUES (%s, MD5(%s), %s, %s, NOW(), %s)", (name, name, name, f"{name}@demo.example", name))
+                cursor.execute("INSERT INTO wp_users (user_login, user_pass, user_nicename, user_email, user_registered, "
+                               "display_name) VALUES (%s, MD5(%s), %s, %s, NOW(), %s)",
+                               (name, name, name, f"{name}@demo.example", name))
                 cursor.execute("INSERT INTO wp_usermeta (user_id, meta_key, meta_value) VALUES (%s, 'wp_capabilities', %s), "
                                "(%s, 'wp_user_level', '0')", (cursor.lastrowid, 'a:1:{s:10:"subscriber";b:1;}', cursor.lastrowid))
 

@@ -5,7 +5,7 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * A must-use plugin. The load of demo-check posts faster than people do, and a comment that were posted twice must be found in the
+ * A must-use plugin. The load of demo-check posts faster than people do, and a comment posted twice must be found in the
  * database twice and not be hidden by WordPress's own guard.
  */
 add_filter('comment_flood_filter', '__return_false', 100);

@@ -21,8 +21,9 @@ class Running:
 
     def __init__(self, *arguments):
         self.text = ""
-        self.process = subprocess.Popen([sys.executable, "-u", "-m", "lab.demo", *arguments], cwd=REPOSITORY, stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        self.process = subprocess.Popen([sys.executable, "-u", "-m", "lab.demo", *arguments], cwd=REPOSITORY, text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                        start_new_session=True)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -57,7 +58,8 @@ def demo():
 
 
 def fetch(address):
-    return subprocess.run(["curl", "-s", "-m", "20", "-w", "%{http_code}", address], stdout=subprocess.PIPE, text=True, check=False).stdout
+    return subprocess.run(["curl", "-s", "-m", "20", "-w", "%{http_code}", address], stdout=subprocess.PIPE, text=True,
+                          check=False).stdout
 
 
 def test_the_demo_can_be_used_and_broken(demo):
@@ -73,8 +75,8 @@ def test_the_demo_can_be_used_and_broken(demo):
     demo.wait_for("web1:8080 down")
     name = f"{control.SOCKET_PREFIX}{demo.process.pid}"
     assert name in control.running_labs()
-    result = subprocess.run([sys.executable, "-m", "lab.ctl", "--lab", name, "web1", "start"], cwd=REPOSITORY, stdout=subprocess.PIPE,
-                            text=True, check=False)
+    result = subprocess.run([sys.executable, "-m", "lab.ctl", "--lab", name, "web1", "start"], cwd=REPOSITORY, text=True,
+                            stdout=subprocess.PIPE, check=False)
     assert result.returncode == 0 and result.stdout == "web1: runs\n"
     wait_for(lambda: "answered by web1" in fetch(address), 30, "web1 to answer again")
 

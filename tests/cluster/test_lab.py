@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The lab itself: every way of breaking things really breaks that and nothing else, and nothing is left behind, whatever happens."""
+"""The lab itself: every way of breaking things really breaks that and nothing else, and nothing is left behind, whatever
+happens."""
 import contextlib
 import os
 import signal
@@ -80,7 +81,8 @@ def whole(request):
         site = request.getfixturevalue("site")
         site.network.mend_all()
         for name in NAMES:
-            wait_for(lambda name=name: all(site.reaches(name, other) for other in NAMES if other != name), 30, f"{name} to reach all")
+            wait_for(lambda name=name: all(site.reaches(name, other) for other in NAMES if other != name), 30,
+                     f"{name} to reach all")
 
 
 def test_machines_reach_each_other_and_the_host_has_no_part_in_it(site):
@@ -310,13 +312,13 @@ def test_a_lab_is_made_from_the_cluster_file_and_several_run_at_once():
         other.start()
         primary, replica = lab.databases["main"]
         primary.query("CREATE DATABASE shop")
-        primary.query("CREATE TABLE shop.item (id INT PRIMARY KEY)")
+        primary.query("CREATE TABLE shop.item (id INT PRIMARY KEY, text LONGTEXT)")
         wait_for(lambda: replica.has_applied_all_of(primary), 20, "the replica to have it")
         assert replica.query("SELECT COUNT(*) FROM shop.item") == ((0,),)
         assert other.databases["main"][0].query("SHOW DATABASES LIKE 'shop'") == ()
 
         replica.hold(600)
-        primary.query("INSERT INTO shop.item VALUES (1)")
+        primary.query("INSERT INTO shop.item VALUES (1, 'one')")
         wait_for(lambda: "Gtid_IO_Pos" in replica.row("SHOW SLAVE STATUS"), 20, "its status")
         assert not replica.has_applied_all_of(primary)
         replica.hold(0)
@@ -335,9 +337,10 @@ def test_a_lab_is_made_from_the_cluster_file_and_several_run_at_once():
         assert lab.service("web1").answers()
 
         lab.machines["db1"].fill_disk()
-        # MariaDB waits when the binary log does not fit (and the error log says so); what is asked for returns when there is room.
+        # MariaDB waits when the binary log does not fit (and the error log says so); what is asked for returns when there is
+        # room.
         with pytest.raises(pymysql.MySQLError):
             with primary.connect(read_timeout=2) as connection, connection.cursor() as cursor:
-                cursor.execute("INSERT INTO shop.item VALUES (2)")
+                cursor.execute("INSERT INTO shop.item VALUES (2, REPEAT('x', 8000000))")
         lab.machines["db1"].free_disk()
         wait_for(lambda: primary.query("SELECT 1") == ((1,),), 30, "the primary to answer")

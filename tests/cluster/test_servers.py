@@ -10,7 +10,8 @@ import pytest
 from lab.lab import Lab
 from lab.machine import wait_for
 
-from small_site import DB1, DB2, FILE, FRONT, PASSWORD, USER, WEB1, WEB2, Readers, Visitors, connect, prepare_app, query, tell_who_is_who
+from small_site import (DB1, DB2, FILE, FRONT, PASSWORD, USER, WEB1, WEB2, Readers, Visitors, connect, prepare_app, query,
+                        tell_who_is_who)
 from lab.visitor import Client
 
 
@@ -47,7 +48,8 @@ def all_is_well(lab, request):
     try:
         for target in (WEB1, WEB2, DB1, DB2):
             noah.wait_for_health(target, "up")
-        wait_for(lambda: noah.target(DB1)["role"] == "primary" and noah.target(DB2)["role"] == "replica", 30, "the roles", every=0.1)
+        wait_for(lambda: noah.target(DB1)["role"] == "primary" and noah.target(DB2)["role"] == "replica", 30, "the roles",
+                 every=0.1)
     finally:
         if getattr(request.node, "rep_call", None) is not None and request.node.rep_call.failed:
             print("---- the end of noah's log\n" + noah.log()[-4000:])
@@ -202,7 +204,8 @@ def kill_child(noah, name):
 
 
 def test_a_killed_traffic_process_is_back_and_nobody_is_refused(lab, noah):
-    """Whoever is on a connection of the process that dies loses it; whoever comes then waits in the queue of the socket, which stays."""
+    """Whoever is on a connection of the process that dies loses it; whoever comes then waits in the queue of the socket, which
+    stays."""
     with Client(lab.machines["visitor"], FRONT) as before:
         assert before.get("/index.php").status == 200
         for _ in range(5):
