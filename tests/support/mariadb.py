@@ -62,7 +62,7 @@ def _template_directory():
         directory = tempfile.mkdtemp(prefix="noah-mariadb-")
         atexit.register(shutil.rmtree, directory, True)
         data = os.path.join(directory, "data")
-        command = ["mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--tmpdir={directory}",
+        command = ["mariadb-install-db", "--no-defaults", "--force", f"--datadir={data}", f"--tmpdir={directory}",
                    "--skip-test-db",
                    "--auth-root-authentication-method=normal", "--innodb-log-file-size=4M", "--innodb-buffer-pool-size=8M"]
         if os.geteuid() == 0:
