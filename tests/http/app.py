@@ -19,6 +19,7 @@ BLOCK = bytes(range(256)) * 256
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    wbufsize = 65536  # a small answer is one write: a server that is killed has given all of it or nothing
 
     def answer(self, body):
         self.send_response(200)
