@@ -30,7 +30,7 @@ def become_root():
     """The demo makes network namespaces; without root it starts itself again with sudo, which is asked for first."""
     if os.geteuid() == 0:
         return
-    command = ["sudo", *(["-n"] if os.environ.get("CI") else []), "--preserve-env=NOAH,CI", sys.executable, "-m", "lab.demo",
+    command = ["sudo", *(["-n"] if os.environ.get("CI") else []), "--preserve-env=NOAH,CI", sys.executable, "-B", "-m", "lab.demo",
                *sys.argv[1:]]
     if not os.environ.get("CI"):
         say("The demo makes network namespaces of its own, and that needs root.")

@@ -15,6 +15,12 @@ LOG = f"{LOGS}/noah.log"
 FAULTS = ("AddressSanitizer", "ThreadSanitizer", "LeakSanitizer", "runtime error:", "assertion failed")
 
 
+def has_sanitizer():
+    with open(BINARY, "rb") as file:
+        content = file.read()
+    return b"__asan_init" in content or b"__tsan_init" in content
+
+
 class Noah:
     names = (os.path.basename(BINARY)[:15], "noah-traffic", "noah-watch")  # the supervisor and its children
 
