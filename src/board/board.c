@@ -142,45 +142,85 @@ static int find_room(struct board *board, uint64_t generation)
 	return -1;
 }
 
+/* True when the generation before named this address and service with some check that found it up. */
+static bool was_up(const struct board *board, enum board_service service, const struct address *address, uint64_t generation)
+{
+	unsigned rows = atomic_load(&board->target_rows);
+	for (unsigned row = 0; row < rows; row++) {
+		const struct board_target *target = &board->targets[row];
+		if (target->key[0] != '\0' && target->service == (uint32_t)service && address_equal(&target->address, address) &&
+		    atomic_load(&target->last_generation) + 1 >= generation && atomic_load(&target->health) == HEALTH_UP)
+			return true;
+	}
+	return false;
+}
+
+/* Nothing is known of it but, perhaps, what another check found. Its key stays as it is. */
+static void target_begin(struct board_target *target, bool up)
+{
+	char key[CLUSTER_TARGET_KEY_SIZE];
+	memcpy(key, target->key, sizeof key);
+	memset((char *)target + sizeof key, 0, sizeof *target - sizeof key);
+	atomic_store(&target->lag_ms, UINT32_MAX);
+	if (up) {
+		board_text_write(&target->reason, "carried over from the check before the reload");
+		atomic_store(&target->changed_wall_us, clock_wall_us());
+		atomic_store(&target->health, HEALTH_UP);
+	}
+}
+
 static bool reserve_target(struct board *board, const struct cluster_check *check, const struct address *address,
                            uint64_t generation)
 {
 	char key[CLUSTER_TARGET_KEY_SIZE];
+	enum board_service service = check->kind == CHECK_MYSQL ? SERVICE_DATABASE : SERVICE_APP;
 	cluster_target_key(check, address, key);
 	int row = find_key(board, key);
-	if (row < 0) {
+	bool is_new = row < 0;
+	if (is_new)
 		row = find_room(board, generation);
-		if (row < 0)
-			return false;
-		struct board_target *target = &board->targets[row];
-		atomic_store(&target->lag_ms, UINT32_MAX);
+	if (row < 0)
+		return false;
+	struct board_target *target = &board->targets[row];
+	/* Nobody has looked at a row that the generation before did not name: what stands there may be days old. */
+	if (is_new || atomic_load(&target->last_generation) + 1 < generation) {
+		target_begin(target, was_up(board, service, address, generation));
+		target->service = (uint32_t)service;
+		target->address = *address;
 		memcpy(target->key, key, sizeof key);
 	}
-	atomic_store(&board->targets[row].last_generation, generation);
+	atomic_store(&target->last_generation, generation);
 	return true;
 }
 
-static bool reserve_database(struct board *board, const struct cluster *cluster, const char *name)
+static void database_begin(struct board_database *database, const char *name)
 {
-	if (board_find_database(board, name) != NULL)
-		return true;
-	for (unsigned i = 0; i < BOARD_DATABASES_MOST; i++) {
-		struct board_database *database = &board->databases[i];
-		bool named = false;
-		for (unsigned j = 0; j < cluster->database_count; j++)
-			named = named || strcmp(cluster->databases[j].name, database->name) == 0;
-		if (database->name[0] != '\0' && named)
-			continue;
-		/* Free, or of a database that this snapshot no longer has: its sessions end with the swap. The epoch goes on. */
-		uint64_t epoch = (atomic_load(&database->primary) >> 32) + 1;
-		atomic_store(&database->primary, epoch << 32);
-		atomic_store(&database->accounts_version, 0);
-		board_text_write(&database->reason, "not looked at yet");
-		memset(database->name, 0, sizeof database->name);
-		memcpy(database->name, name, strnlen(name, sizeof database->name - 1));
-		return true;
-	}
-	return false;
+	/* The epoch goes on: nobody takes the new one's primary for the former one's. */
+	uint64_t epoch = (atomic_load(&database->primary) >> 32) + 1;
+	atomic_store(&database->primary, epoch << 32);
+	atomic_store(&database->accounts_version, 0);
+	board_text_write(&database->reason, "not looked at yet");
+	memset(database->name, 0, sizeof database->name);
+	memcpy(database->name, name, strnlen(name, sizeof database->name - 1));
+}
+
+static bool reserve_database(struct board *board, const char *name, uint64_t generation)
+{
+	struct board_database *row = board_find_database(board, name);
+	/* A row of the generation in force is not touched: this one may yet be refused. */
+	for (unsigned i = 0; i < BOARD_DATABASES_MOST && row == NULL; i++)
+		if (board->databases[i].name[0] == '\0')
+			row = &board->databases[i];
+	for (unsigned i = 0; i < BOARD_DATABASES_MOST && row == NULL; i++)
+		if (atomic_load(&board->databases[i].last_generation) + 1 < generation)
+			row = &board->databases[i];
+	if (row == NULL)
+		return false;
+	/* Also when the generation before did not have it: who was primary then may not be it any more. */
+	if (strcmp(row->name, name) != 0 || atomic_load(&row->last_generation) + 1 < generation)
+		database_begin(row, name);
+	atomic_store(&row->last_generation, generation);
+	return true;
 }
 
 bool board_reserve(struct board *board, const struct cluster *cluster)
@@ -194,10 +234,40 @@ bool board_reserve(struct board *board, const struct cluster *cluster)
 		for (unsigned j = 0; j < database->server_count; j++)
 			if (!reserve_target(board, &database->check, &database->servers[j].address, cluster->generation))
 				return false;
-		if (!reserve_database(board, cluster, database->name))
+		if (!reserve_database(board, database->name, cluster->generation))
 			return false;
 	}
 	return true;
+}
+
+static void keep_target(struct board *board, const struct cluster_check *check, const struct address *address,
+                        uint64_t generation)
+{
+	int row = board_target_row(board, check, address);
+	if (row >= 0)
+		atomic_store(&board->targets[row].last_generation, generation);
+}
+
+void board_reserve_undo(struct board *board, const struct cluster *in_force)
+{
+	unsigned rows = atomic_load(&board->target_rows);
+	for (unsigned row = 0; row < rows; row++)
+		if (atomic_load(&board->targets[row].last_generation) > in_force->generation)
+			atomic_store(&board->targets[row].last_generation, 0);
+	for (unsigned i = 0; i < BOARD_DATABASES_MOST; i++)
+		if (atomic_load(&board->databases[i].last_generation) > in_force->generation)
+			atomic_store(&board->databases[i].last_generation, 0);
+	for (unsigned i = 0; i < in_force->site_count; i++)
+		for (unsigned j = 0; j < in_force->sites[i].app_count; j++)
+			keep_target(board, &in_force->sites[i].check, &in_force->sites[i].apps[j].address, in_force->generation);
+	for (unsigned i = 0; i < in_force->database_count; i++) {
+		const struct cluster_database *database = &in_force->databases[i];
+		struct board_database *row = board_find_database(board, database->name);
+		for (unsigned j = 0; j < database->server_count; j++)
+			keep_target(board, &database->check, &database->servers[j].address, in_force->generation);
+		if (row != NULL)
+			atomic_store(&row->last_generation, in_force->generation);
+	}
 }
 
 int board_target_row(const struct board *board, const struct cluster_check *check, const struct address *address)

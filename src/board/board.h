@@ -17,7 +17,7 @@
 #define BOARD_MAGIC          0x4e424f41u
 #define BOARD_VERSION        1u
 #define BOARD_TARGETS_MOST   1024u
-#define BOARD_DATABASES_MOST 16u
+#define BOARD_DATABASES_MOST 32u /* those of two generations */
 #define BOARD_LANES_MOST     64u /* traffic threads */
 
 #define BOARD_HEALTHS(X)                 \
@@ -52,6 +52,9 @@ struct board_text {
 void board_text_write(struct board_text *text, const char *value); /* cut to fit */
 void board_text_read(const struct board_text *text, char out[BOARD_TEXT_SIZE]);
 
+/* What answers at a target's address, however it is checked. */
+enum board_service { SERVICE_APP, SERVICE_DATABASE };
+
 /* One for each (check, address). Found by key; the row of a key stays the same while any snapshot names it. */
 struct board_target {
 	char key[CLUSTER_TARGET_KEY_SIZE]; /* supervisor; "" = free */
@@ -71,6 +74,10 @@ struct board_target {
 	/* written by traffic */
 	atomic_uint failures;            /* connections that failed since the last that worked */
 	_Atomic uint64_t avoid_until_us; /* monotonic: passive detection; watch clears it after a check that succeeds */
+	/* written by the supervisor with the key */
+	uint32_t service; /* enum board_service */
+	uint32_t zero;
+	struct address address;
 };
 
 /* Who is primary: the one owner of this truth is watch (later: keeper). */
@@ -81,6 +88,7 @@ struct board_database {
 	_Atomic uint64_t primary;
 	struct board_text reason;          /* why there is none, or since when there is one; watch */
 	_Atomic uint64_t accounts_version; /* watch: grows when the users should be read again; 0: never read */
+	_Atomic uint64_t last_generation;  /* supervisor: newest snapshot that names it */
 };
 
 /* Counters of one traffic thread: only it writes them (relaxed adds), everyone reads and sums. Only ever appended to. */
@@ -156,9 +164,13 @@ void board_unmap(struct board *board);
 void board_lane_restart(const struct board *board, struct board_lane *lane);
 
 /* Supervisor: gives each check and database of the snapshot its row before the snapshot is handed out; rows that no snapshot of
- * the two newest generations names are free again when room is needed. A new row starts as HEALTH_UNKNOWN. False: more rows than
- * the board has. */
+ * the two newest generations names are free again when room is needed. A row that the generation before did not name starts as
+ * HEALTH_UNKNOWN, whatever was known of it long ago. But when that generation named the same address and service with another
+ * check, and it was up, the row starts as HEALTH_UP, never checked yet (checked_wall_us is 0): a reload that changes what is
+ * checked does not empty a site; the first check decides. False: more rows than the board has. */
 bool board_reserve(struct board *board, const struct cluster *cluster) MUST_CHECK;
+/* Supervisor: what was reserved does not come into force (or not all could be): only the rows that `in_force` names stay. */
+void board_reserve_undo(struct board *board, const struct cluster *in_force);
 
 /* The row of a target or database; NULL / -1 when the board has none (a snapshot that was not reserved). */
 int board_target_row(const struct board *board, const struct cluster_check *check, const struct address *address) MUST_CHECK;

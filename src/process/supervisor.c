@@ -119,6 +119,8 @@ static bool prepare(struct supervisor *supervisor, struct preparation *preparati
 	} else {
 		return true;
 	}
+	if (supervisor->cluster != NULL)
+		board_reserve_undo(supervisor->board, supervisor->cluster);
 	if (preparation->access_log >= 0)
 		close(preparation->access_log);
 	return false;

@@ -167,7 +167,8 @@ static enum board_health judge(struct subject *subject, bool good, unsigned stre
 {
 	const struct board_target *target = subject->target;
 	enum board_health health = (enum board_health)atomic_load(&target->health);
-	if (health == HEALTH_UNKNOWN)
+	bool never_checked = atomic_load(&target->checked_wall_us) == 0; /* it may be up by another check's word (board_reserve) */
+	if (health == HEALTH_UNKNOWN || never_checked)
 		return good ? HEALTH_UP : HEALTH_DOWN;
 	if (health == HEALTH_DOWN)
 		return good && streak >= subject->check.rise ? HEALTH_UP : HEALTH_DOWN;

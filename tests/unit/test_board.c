@@ -139,10 +139,11 @@ static void test_database_row_and_epoch(void **state)
 	assert_non_null(row);
 	assert_int_equal(atomic_load(&row->primary) & UINT32_MAX, 0);
 	atomic_store(&row->primary, UINT64_C(9) << 32 | 1);
-	/* The same name keeps it; another name takes the row over with a later epoch and no primary. */
+	/* The same name keeps it; another name, two generations later, takes the row over with a later epoch and no primary. */
 	assert_true(board_reserve(board, cluster));
 	assert_int_equal(atomic_load(&row->primary), UINT64_C(9) << 32 | 1);
 	for (unsigned i = 0; i < BOARD_DATABASES_MOST + 3; i++) {
+		cluster->generation++;
 		snprintf(cluster->databases[0].name, CLUSTER_NAME_SIZE, "other%u", i);
 		assert_true(board_reserve(board, cluster));
 	}
@@ -150,6 +151,94 @@ static void test_database_row_and_epoch(void **state)
 	assert_int_equal(atomic_load(&row->primary) & UINT32_MAX, 0);
 	assert_true(atomic_load(&row->primary) >> 32 > 9);
 	free(cluster);
+	drop(board, descriptor);
+}
+
+static void set_check(struct cluster *cluster, const char *path)
+{
+	cluster->sites[0].check.kind = CHECK_HTTP;
+	snprintf(cluster->sites[0].check.path, CLUSTER_PATH_SIZE, "%s", path);
+}
+
+static enum board_health health_of(const struct board *board, const struct cluster *cluster, unsigned index)
+{
+	int row = row_of(board, cluster, index);
+	assert_true(row >= 0);
+	return (enum board_health)atomic_load(&board->targets[row].health);
+}
+
+static void test_another_check_carries_health_over(void **state)
+{
+	(void)state;
+	int descriptor;
+	struct board *board = make(&descriptor);
+	struct cluster *one = make_cluster(1, 1, 3, NULL), *two = make_cluster(2, 1, 4, NULL);
+	set_check(two, "/other");
+	assert_true(board_reserve(board, one));
+	atomic_store(&board->targets[row_of(board, one, 0)].health, HEALTH_UP);
+	atomic_store(&board->targets[row_of(board, one, 0)].checked_wall_us, 5);
+	atomic_store(&board->targets[row_of(board, one, 1)].health, HEALTH_DOWN);
+	assert_true(board_reserve(board, two));
+	struct board_target *target = &board->targets[row_of(board, two, 0)];
+	char reason[BOARD_TEXT_SIZE];
+	board_text_read(&target->reason, reason);
+	assert_int_not_equal(row_of(board, one, 0), row_of(board, two, 0));
+	assert_int_equal(atomic_load(&target->health), HEALTH_UP);
+	assert_int_equal(atomic_load(&target->checked_wall_us), 0);
+	assert_non_null(strstr(reason, "carried over"));
+	assert_int_equal(health_of(board, two, 1), HEALTH_UNKNOWN); /* was down */
+	assert_int_equal(health_of(board, two, 2), HEALTH_UNKNOWN); /* was not known */
+	assert_int_equal(health_of(board, two, 3), HEALTH_UNKNOWN); /* a new server */
+	free(one);
+	free(two);
+	drop(board, descriptor);
+}
+
+static void test_health_of_long_ago_does_not_count(void **state)
+{
+	(void)state;
+	int descriptor;
+	struct board *board = make(&descriptor);
+	struct cluster *one = make_cluster(1, 1, 1, "main"), *two = make_cluster(2, 9, 1, NULL), *three = make_cluster(3, 1, 1, "main");
+	struct cluster *four = make_cluster(3, 1, 1, NULL);
+	set_check(four, "/other");
+	assert_true(board_reserve(board, one));
+	atomic_store(&board->targets[row_of(board, one, 0)].health, HEALTH_UP);
+	atomic_store(&board_find_database(board, "main")->primary, UINT64_C(4) << 32 | 1);
+	assert_true(board_reserve(board, two));
+	assert_true(board_reserve(board, four));
+	assert_int_equal(health_of(board, four, 0), HEALTH_UNKNOWN);
+	assert_true(board_reserve(board, three)); /* the server comes back into the file: nobody looked at it meanwhile */
+	assert_int_equal(health_of(board, three, 0), HEALTH_UNKNOWN);
+	assert_int_equal(atomic_load(&board_find_database(board, "main")->primary), UINT64_C(5) << 32);
+	free(one);
+	free(two);
+	free(three);
+	free(four);
+	drop(board, descriptor);
+}
+
+static void test_refused_snapshot_leaves_the_one_in_force_alone(void **state)
+{
+	(void)state;
+	int descriptor;
+	struct board *board = make(&descriptor);
+	struct cluster *one = make_cluster(1, 0, 500, "main"), *next = make_cluster(2, 1000, 500, "other");
+	assert_true(board_reserve(board, one));
+	atomic_store(&board->targets[row_of(board, one, 0)].health, HEALTH_UP);
+	atomic_store(&board_find_database(board, "main")->primary, UINT64_C(4) << 32 | 1);
+	for (unsigned i = 0; i < 5; i++) { /* each with other addresses, refused later for another reason */
+		next->sites[0].apps[0].address.port = (uint16_t)(1000 + i);
+		for (unsigned j = 0; j < next->site_count; j++)
+			snprintf(next->sites[j].check.path, CLUSTER_PATH_SIZE, "/%u", i), next->sites[j].check.kind = CHECK_HTTP;
+		assert_true(board_reserve(board, next));
+		assert_non_null(board_find_database(board, "main"));
+		assert_int_equal(atomic_load(&board_find_database(board, "main")->primary), UINT64_C(4) << 32 | 1);
+		board_reserve_undo(board, one);
+		assert_int_equal(health_of(board, one, 0), HEALTH_UP);
+	}
+	free(one);
+	free(next);
 	drop(board, descriptor);
 }
 
@@ -287,6 +376,9 @@ int main(void)
 	    cmocka_unit_test(test_row_stays_with_its_key),
 	    cmocka_unit_test(test_rows_are_used_again_when_room_is_needed),
 	    cmocka_unit_test(test_database_row_and_epoch),
+	    cmocka_unit_test(test_another_check_carries_health_over),
+	    cmocka_unit_test(test_health_of_long_ago_does_not_count),
+	    cmocka_unit_test(test_refused_snapshot_leaves_the_one_in_force_alone),
 	    cmocka_unit_test(test_usable_and_avoided),
 	    cmocka_unit_test(test_text_is_cut),
 	    cmocka_unit_test(test_text_is_read_whole_or_not_at_all),
