@@ -170,19 +170,21 @@ static inline struct span command_payload(const struct command *command)
 }
 /* Another packet in its place; takes `memory` over. */
 void command_replace(struct command *command, char *memory, size_t size);
-enum outcome command_outcome(enum exchange_result result) MUST_CHECK;
 /* How this session's statements are to be read: a set of enum sql_text_mode. */
 unsigned session_text_mode(const struct session *session);
 /* Runs one command whose header stands at the front of the client's input. */
 enum outcome command_execute(struct session *session) MUST_CHECK;
-/* The server connection for a statement that has to go to the primary, or where the last one ran. */
-enum outcome command_to_primary(struct session *session, struct command *command) MUST_CHECK;
-enum outcome command_to_last(struct session *session, struct command *command) MUST_CHECK;
-enum outcome command_to_reader(struct session *session, struct command *command) MUST_CHECK;
-/* Is the session free to read elsewhere than from the primary? */
-bool command_may_read_anywhere(const struct session *session, enum sql_route route);
-/* Records what a statement that has run did to the session. `text`: the statement. */
+/* Records what a statement that has run did to the session. */
 void command_record(struct session *session, const struct sql_class *class, bool failed);
+
+/* ---- route.c ---- */
+/* Runs a statement that has to go to the primary, to where the last one ran, or to any server that is fresh enough. */
+enum outcome route_to_primary(struct session *session, struct command *command) MUST_CHECK;
+enum outcome route_to_last(struct session *session, struct command *command) MUST_CHECK;
+enum outcome route_to_reader(struct session *session, struct command *command) MUST_CHECK;
+/* Is the session free to read elsewhere than from the primary? */
+bool route_may_read_anywhere(const struct session *session, enum sql_route route);
+enum outcome route_outcome(enum exchange_result result) MUST_CHECK;
 
 /* ---- statement.c: prepared statements ---- */
 enum outcome statement_prepare(struct session *session, struct command *command) MUST_CHECK;

@@ -6,11 +6,12 @@
  *   database.c           a database as the board shows it now: its primary, its replicas
  *   session.c            a client's life: greet, log in, serve, end
  *   login.c              the client's side of the login, change user
- *   command.c            one command after the other: what it is, where it goes, what it changes
+ *   command.c            one command after the other: what it is, and what it changes
+ *   route.c              which server runs it, and which one next when that one is lost
  *   exchange.c           one command to one server and its answer back
  *   server_connection.c  a session's connection to a server: login, state, loss
  *   state.c              what a session has set, so that another connection can be brought to the same
- *   prepared.c           a session's prepared statements
+ *   statement.c          commands on prepared statements; prepared.c: the table of them
  *   outcome.c            every way in which a statement or a session can end, and what follows from it
  *   users.c              accounts and their hashes, from the primary
  *   freshness.c          has this replica applied what was acknowledged before this read (position.c: the arithmetic)

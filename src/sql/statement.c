@@ -52,7 +52,7 @@ enum outcome statement_prepare(struct session *session, struct command *command)
 	/* Preparing executes nothing: it binds nothing, and may be done again elsewhere. */
 	command->class.kind = command->class.route == SQL_ROUTE_READ ? SQL_KIND_READ : SQL_KIND_OTHER;
 	command->class.binds = SQL_REASON_NONE;
-	enum outcome outcome = command_to_primary(session, command);
+	enum outcome outcome = route_to_primary(session, command);
 	if (outcome != OUTCOME_DONE || command->failed || !session->has_last) {
 		prepared_remove(&session->prepared, item);
 		return outcome;
@@ -185,13 +185,13 @@ enum outcome statement_execute(struct session *session, struct command *command)
 	if (item->route == SQL_ROUTE_READ)
 		BOARD_COUNT(session_lane(session), statements_read, 1);
 	bool has_all = item->text != NULL && (item->parameters == 0 || item->types != NULL);
-	bool anywhere = command_may_read_anywhere(session, item->route) && !item->has_long_data && command->whole && has_all;
+	bool anywhere = route_may_read_anywhere(session, item->route) && !item->has_long_data && command->whole && has_all;
 	if (anywhere)
-		outcome = command_to_reader(session, command);
+		outcome = route_to_reader(session, command);
 	else if (item->route == SQL_ROUTE_LAST && !item->has_long_data)
-		outcome = command_to_last(session, command);
+		outcome = route_to_last(session, command);
 	else
-		outcome = command_to_primary(session, command);
+		outcome = route_to_primary(session, command);
 	item->has_long_data = false;
 	item->cursor_slot = session->last_slot;
 	return outcome;
@@ -258,7 +258,7 @@ static enum outcome run_at_cursor(struct session *session, struct command *comma
 		return OUTCOME_LAST_LOST;
 	if (result == EXCHANGE_DONE && item->cursor_slot == SLOT_PRIMARY && exchange.has_status)
 		session->status = exchange.status;
-	return command_outcome(result);
+	return route_outcome(result);
 }
 
 /* Long data is at the primary, a cursor where the statement ran. */

@@ -9,7 +9,7 @@ from support.mysql_client import Client
 
 
 def test_pairs_while_the_lag_wanders(tmp_path):
-    site = Site(tmp_path)
+    site = Site(tmp_path, more="    fresh_wait: 20ms\n")
     try:
         outcome = fresh_pairs.run_pairs(site.primary, site.replica, site.noah, (site.address, site.port), 2000, 4)
         assert outcome["stale"] == 0, outcome

@@ -157,7 +157,7 @@ def test_pipelined_commands_are_answered_in_order(client):
 
 def test_reload_does_not_disturb_sessions(site, client):
     client.query("SET @kept = 5")
-    site.noah.reload(site.text("    fresh_wait: 30ms\n"))
+    site.noah.reload(site.text("    fresh_wait: 2s\n"))
     assert client.one("SELECT @kept") == "5"
     site.noah.reload(site.text())
     with site.client() as other:
