@@ -307,15 +307,50 @@ void board_target_failed(struct board_target *target, const struct cluster_check
 
 /* ---- texts ---------------------------------------------------------------------------------------------------- */
 
+/* The bytes of the printable character that `at` begins with; 0: there is none (RFC 3629, section 4). */
+static size_t character_size(const unsigned char *at)
+{
+	if (at[0] < 0x80)
+		return at[0] >= 0x20 && at[0] != 0x7f;
+	size_t size = at[0] >= 0xf0 ? 4 : at[0] >= 0xe0 ? 3 : 2;
+	if (at[0] < 0xc2 || at[0] > 0xf4)
+		return 0;
+	for (size_t i = 1; i < size; i++)
+		if ((at[i] & 0xc0) != 0x80) /* also at the end of the text */
+			return 0;
+	bool too_long = (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xf0 && at[1] < 0x90);
+	bool no_character = (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf4 && at[1] > 0x8f);
+	bool control = at[0] == 0xc2 && at[1] < 0xa0;
+	return too_long || no_character || control ? 0 : size;
+}
+
+static size_t copy_printable(const char *value, char out[BOARD_TEXT_SIZE])
+{
+	size_t used = 0;
+	while (*value != '\0') {
+		size_t size = character_size((const unsigned char *)value), taken = size == 0 ? 1 : size;
+		if (used + taken >= BOARD_TEXT_SIZE)
+			break;
+		if (size == 0)
+			out[used] = '?';
+		else
+			memcpy(out + used, value, size);
+		used += taken;
+		value += taken;
+	}
+	return used;
+}
+
 void board_text_write(struct board_text *text, const char *value)
 {
-	size_t size = strnlen(value, BOARD_TEXT_SIZE - 1);
+	char clean[BOARD_TEXT_SIZE];
+	size_t size = copy_printable(value, clean);
 	/* Odd while writing. A writer that died in the middle left it odd: the next one makes it whole again. */
 	unsigned writing = (atomic_load_explicit(&text->sequence, memory_order_relaxed) + 1) | 1;
 	atomic_store_explicit(&text->sequence, writing, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
 	for (size_t i = 0; i < size; i++)
-		__atomic_store_n(&text->bytes[i], value[i], __ATOMIC_RELAXED);
+		__atomic_store_n(&text->bytes[i], clean[i], __ATOMIC_RELAXED);
 	__atomic_store_n(&text->bytes[size], '\0', __ATOMIC_RELAXED);
 	atomic_store_explicit(&text->sequence, writing + 1, memory_order_release);
 }

@@ -49,7 +49,9 @@ struct board_text {
 	atomic_uint sequence;
 	char bytes[BOARD_TEXT_SIZE];
 };
-void board_text_write(struct board_text *text, const char *value); /* cut to fit */
+/* Cut to fit, between two characters. Control characters and what is not UTF-8 become '?': these are also the words of servers
+ * that may be anybody's by now, and an administrator's terminal shows them. */
+void board_text_write(struct board_text *text, const char *value);
 void board_text_read(const struct board_text *text, char out[BOARD_TEXT_SIZE]);
 
 /* What answers at a target's address, however it is checked. */

@@ -229,7 +229,8 @@ static bool ask_itself(struct question *question, struct database_view *view)
 	bool good =
 	    query(question, "SELECT @@global.read_only, @@global.server_id, @@global.gtid_binlog_pos, @@global.gtid_slave_pos",
 	          &result, NULL, 0);
-	if (good && mysql_row_next(&result, fields, COUNT_OF(fields)) != MYSQL_ROW)
+	/* Columns that are not there would leave fields unset. */
+	if (good && (result.columns != COUNT_OF(fields) || mysql_row_next(&result, fields, COUNT_OF(fields)) != MYSQL_ROW))
 		good = fail(question, "its answer is not a result", span_of(NULL, 0));
 	if (good) {
 		view->read_only = is_on(fields[0]);
@@ -295,7 +296,7 @@ static bool ask_accounts(struct question *question, struct database_view *view)
 	struct span fields[2];
 	struct check_result before = *question->result;
 	bool good = query(question, "CHECKSUM TABLE mysql.global_priv", &result, NULL, 0);
-	if (good && mysql_row_next(&result, fields, COUNT_OF(fields)) == MYSQL_ROW)
+	if (good && result.columns == COUNT_OF(fields) && mysql_row_next(&result, fields, COUNT_OF(fields)) == MYSQL_ROW)
 		keep_text(fields[1], view->accounts, sizeof view->accounts);
 	finish_query(question);
 	if (!good && !question->broken)

@@ -199,7 +199,8 @@ static void test_health_of_long_ago_does_not_count(void **state)
 	(void)state;
 	int descriptor;
 	struct board *board = make(&descriptor);
-	struct cluster *one = make_cluster(1, 1, 1, "main"), *two = make_cluster(2, 9, 1, NULL), *three = make_cluster(3, 1, 1, "main");
+	struct cluster *one = make_cluster(1, 1, 1, "main"), *two = make_cluster(2, 9, 1, NULL),
+	               *three = make_cluster(3, 1, 1, "main");
 	struct cluster *four = make_cluster(3, 1, 1, NULL);
 	set_check(four, "/other");
 	assert_true(board_reserve(board, one));
@@ -289,6 +290,33 @@ static void test_text_is_cut(void **state)
 	board_text_write(&text, "again");
 	board_text_read(&text, out);
 	assert_string_equal(out, "again");
+}
+
+static void expect_text(const char *in, const char *expected)
+{
+	static struct board_text text;
+	char out[BOARD_TEXT_SIZE];
+	board_text_write(&text, in);
+	board_text_read(&text, out);
+	assert_string_equal(out, expected);
+}
+
+static void test_text_is_printable(void **state)
+{
+	(void)state;
+	expect_text("plain, caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", "plain, caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80");
+	expect_text("\x1b[2J\x07\n\x7f", "?[2J???");
+	expect_text("\xc2\x9b"
+	            "2J\xc2\xa0",
+	            "??2J\xc2\xa0");    /* CSI in one character */
+	expect_text("caf\xe9", "caf?"); /* Latin 1, and nothing after it */
+	expect_text("\xc0\xaf \xe0\x80\xaf \xed\xa0\x80 \xf4\x90\x80\x80 \xff", "?? ??? ??? ???? ?"); /* forms that are none */
+	char in[BOARD_TEXT_SIZE + 2], cut[BOARD_TEXT_SIZE + 2];
+	memset(in, 'x', sizeof in);
+	memcpy(in + BOARD_TEXT_SIZE - 2, "\xe2\x82\xac", 4); /* the character that does not fit is left out as a whole */
+	memcpy(cut, in, sizeof cut);
+	cut[BOARD_TEXT_SIZE - 2] = '\0';
+	expect_text(in, cut);
 }
 
 #define ROUNDS 200000u
@@ -381,6 +409,7 @@ int main(void)
 	    cmocka_unit_test(test_refused_snapshot_leaves_the_one_in_force_alone),
 	    cmocka_unit_test(test_usable_and_avoided),
 	    cmocka_unit_test(test_text_is_cut),
+	    cmocka_unit_test(test_text_is_printable),
 	    cmocka_unit_test(test_text_is_read_whole_or_not_at_all),
 	    cmocka_unit_test(test_sums_over_lanes),
 	    cmocka_unit_test(test_lane_starts_again_without_what_was_open),
