@@ -149,6 +149,7 @@ struct board {
 	struct board_database databases[BOARD_DATABASES_MOST];
 	struct board_target targets[BOARD_TARGETS_MOST];
 	struct board_lane lanes[BOARD_LANES_MOST]; /* only lanes[0 .. lane_count - 1] are used; the others cost no memory */
+	_Atomic uint64_t lane_beat_us[BOARD_LANES_MOST]; /* monotonic: its traffic thread, twice a second; old = it stands still */
 };
 
 /* Counts for a traffic thread. */

@@ -144,8 +144,8 @@ uint64_t children_next_us(const struct supervisor *supervisor)
 void child_receive(struct supervisor *supervisor, enum process_row row)
 {
 	struct child *child = &supervisor->children[row];
-	while (child->channel >=
-	       0) { /* until it is empty; a child that floods us is only delayed by this: it says one kind of thing */
+	/* A child that floods us must not keep us from everything else: poll comes back to what is left. */
+	for (unsigned i = 0; i < CHILD_MESSAGES_A_TURN && child->channel >= 0; i++) {
 		struct message message;
 		int descriptor;
 		int result = message_receive(child->channel, &message, &descriptor);

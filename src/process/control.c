@@ -54,6 +54,20 @@ static bool make_directory_of(const char *path)
 	return mkdir(directory, 0755) == 0 || errno == EEXIST;
 }
 
+/* Removes the socket that a killed noah left behind. A file of another kind is somebody's by mistake in --control: it stays. */
+static bool remove_left_over(const char *path)
+{
+	struct stat status;
+	if (lstat(path, &status) != 0)
+		return errno == ENOENT;
+	if (!S_ISSOCK(status.st_mode)) {
+		errno = EEXIST;
+		log_write(LOG_ERROR, "%s is there already and is not a socket", path);
+		return false;
+	}
+	return unlink(path) == 0;
+}
+
 bool control_open(struct supervisor *supervisor)
 {
 	const char *path = supervisor->options->control;
@@ -75,16 +89,19 @@ bool control_open(struct supervisor *supervisor)
 		log_write(LOG_ERROR, "cannot make the directory of the control socket %s: %m; choose another with --control", path);
 		return false;
 	}
-	supervisor->control = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	mode_t mask = umask(0117); /* from its first moment: rw-rw---- */
-	bool good = supervisor->control >= 0 && (unlink(path) == 0 || errno == ENOENT) &&
-	            bind(supervisor->control, (struct sockaddr *)&address, sizeof address) == 0 &&
-	            listen(supervisor->control, 16) == 0;
+	bool bound = descriptor >= 0 && remove_left_over(path) && bind(descriptor, (struct sockaddr *)&address, sizeof address) == 0;
+	if (bound) /* from now on the file is ours, and control_close removes it */
+		supervisor->control = descriptor;
+	bool good = bound && listen(descriptor, 16) == 0;
 	int error = errno;
 	umask(mask);
 	errno = error;
 	if (!good)
 		log_write(LOG_ERROR, "cannot open the control socket %s: %m; choose another with --control", path);
+	if (!bound && descriptor >= 0)
+		close(descriptor);
 	return good;
 }
 

@@ -10,7 +10,7 @@
 #include <jansson.h>
 #include <unistd.h>
 
-#define WATCH_SILENT_US 3000000u /* it beats twice a second */
+#define SILENT_US 3000000u /* watch and each thread of traffic beat twice a second */
 
 static json_t *text_json(const char *text)
 {
@@ -172,14 +172,36 @@ static json_t *processes_json(const struct supervisor *supervisor, json_t *warni
 			json_array_append_new(warnings, text_json(text));
 		}
 	}
-	uint64_t beat = atomic_load(&supervisor->board->watch_beat_us), now = clock_monotonic_us();
-	if (beat + WATCH_SILENT_US < now && supervisor->announced) {
-		char text[128];
+	return processes;
+}
+
+/* Processes that run but do nothing: stopped, or stuck. */
+static void warn_of_silence(const struct supervisor *supervisor, json_t *warnings)
+{
+	char text[128];
+	uint64_t now = clock_monotonic_us(), beat = atomic_load(&supervisor->board->watch_beat_us);
+	if (!supervisor->announced)
+		return;
+	if (beat + SILENT_US < now) {
 		snprintf(text, sizeof text, "watch has been silent for %ju s: health may be out of date",
 		         (uintmax_t)((now - beat) / 1000000));
 		json_array_append_new(warnings, text_json(text));
 	}
-	return processes;
+	unsigned silent = 0;
+	uint64_t longest_us = 0;
+	for (unsigned i = 0; i < supervisor->threads; i++) {
+		beat = atomic_load(&supervisor->board->lane_beat_us[i]);
+		if (beat + SILENT_US >= now)
+			continue;
+		silent++;
+		longest_us = now - beat > longest_us ? now - beat : longest_us;
+	}
+	/* While it drains, a thread that has finished may have ended. */
+	if (silent > 0 && !supervisor->stopping) {
+		snprintf(text, sizeof text, "traffic has been silent for %ju s on %u of %u threads: their visitors wait",
+		         (uintmax_t)(longest_us / 1000000), silent, supervisor->threads);
+		json_array_append_new(warnings, text_json(text));
+	}
 }
 
 static json_t *counters_json(const struct supervisor *supervisor)
@@ -221,6 +243,7 @@ char *status_make(const struct supervisor *supervisor)
 	json_object_set_new(json, "databases", databases_json(supervisor, targets, warnings));
 	json_object_set_new(json, "targets", targets);
 	json_object_set_new(json, "processes", processes_json(supervisor, warnings));
+	warn_of_silence(supervisor, warnings);
 	json_object_set_new(json, "counters", counters_json(supervisor));
 	json_object_set_new(json, "lanes", lanes_json(supervisor));
 	json_object_set_new(json, "warnings", warnings);

@@ -77,7 +77,8 @@ static bool access_log_open(const struct cluster *cluster, int *descriptor, char
 	*descriptor = -1;
 	if (cluster->log.access_file[0] == '\0')
 		return true;
-	*descriptor = open(cluster->log.access_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+	/* O_NONBLOCK: a pipe under that name whose reader is gone or sleeps must hold neither us nor the traffic */
+	*descriptor = open(cluster->log.access_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
 	if (*descriptor < 0)
 		snprintf(why, why_size, "cannot open the access log %s: %s; make its directory, or change log.access",
 		         cluster->log.access_file, strerror(errno));
@@ -217,6 +218,14 @@ static void reload_finish(struct supervisor *supervisor)
 	supervisor->reload_words = NULL;
 }
 
+static void reload_by_signal(struct supervisor *supervisor)
+{
+	char *why = NULL;
+	supervisor->reload_again = false;
+	if (!supervisor_reload(supervisor, &why)) /* logged */
+		free(why);
+}
+
 /* ---- the log file --------------------------------------------------------------------------------------------- */
 
 /* Makes the file standard error, of this process and (by message) of the children. */
@@ -224,7 +233,7 @@ static bool log_file_open(struct supervisor *supervisor)
 {
 	if (supervisor->options->log_file == NULL)
 		return true;
-	int descriptor = open(supervisor->options->log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+	int descriptor = open(supervisor->options->log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
 	if (descriptor < 0 || dup2(descriptor, STDERR_FILENO) < 0) {
 		log_write(LOG_ERROR, "cannot open the log file %s: %m; make its directory, or leave --log out",
 		          supervisor->options->log_file);
@@ -299,11 +308,9 @@ static void handle_signals(struct supervisor *supervisor)
 {
 	struct signalfd_siginfo info;
 	while (read(supervisor->signals, &info, sizeof info) == (ssize_t)sizeof info) { /* until none is pending */
-		char *why = NULL;
 		switch (info.ssi_signo) {
 		case SIGHUP:
-			if (!supervisor_reload(supervisor, &why))
-				free(why);
+			supervisor->reload_again = true; /* at once, or after the reload that is under way */
 			break;
 		case SIGUSR1:
 			reopen_logs(supervisor);
@@ -358,8 +365,9 @@ static void turn(struct supervisor *supervisor)
 	bool room = false;
 	for (unsigned i = 0; i < CONTROL_CLIENTS_MOST; i++) {
 		const struct control_client *client = &supervisor->clients[i];
-		short events = client->answer != NULL ? POLLOUT : client->waits_for_reload ? 0 : POLLIN;
-		clients[i] = (struct pollfd){.fd = client->descriptor, .events = events};
+		/* Who waits for a reload is not looked at: that he has hung up would be reported again and again. */
+		clients[i] = (struct pollfd){.fd = client->waits_for_reload ? -1 : client->descriptor,
+		                             .events = client->answer != NULL ? POLLOUT : POLLIN};
 		room = room || client->descriptor < 0;
 	}
 	for (unsigned row = 0; row < PROCESS_ROWS; row++)
@@ -392,6 +400,8 @@ static void serve(struct supervisor *supervisor)
 		control_expire(supervisor);
 		if (supervisor->reload_deadline_us != 0)
 			reload_finish(supervisor);
+		if (supervisor->reload_again && supervisor->reload_deadline_us == 0 && !supervisor->stopping)
+			reload_by_signal(supervisor);
 		if (!supervisor->announced && !supervisor->stopping && children_are_ready(supervisor))
 			announce(supervisor);
 		if (supervisor->stopping && stop_advance(supervisor))

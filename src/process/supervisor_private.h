@@ -26,6 +26,7 @@
 #define CHILD_LIFE_MS               10000
 #define CHILD_RESTART_DELAY_MS      100
 #define CHILD_RESTART_DELAY_MOST_MS 1000
+#define CHILD_MESSAGES_A_TURN       16u
 
 struct child {
 	pid_t pid;   /* 0: not running */
@@ -73,6 +74,7 @@ struct supervisor {
 	struct control_client clients[CONTROL_CLIENTS_MOST];
 	uint64_t reload_deadline_us; /* 0: no reload is under way */
 	char *reload_words;          /* what the reload changed, for who asked */
+	bool reload_again;           /* SIGHUP came meanwhile: perhaps the file was changed once more */
 	bool announced;              /* "noah serves ..." was said */
 	bool stopping;
 	uint64_t stop_deadline_us;

@@ -26,6 +26,7 @@
 #define CORE_MAGIC       0x636f7265u
 #define CORE_STACK_BYTES (256u * 1024) /* of the thread itself; tasks have their own */
 #define DRAIN_LOOK_MS    20
+#define BEAT_MS          500 /* how often a core says that it goes on (board: lane_beat_us) */
 /* A connection changes the core when another has this many fewer: moving costs a wake-up, so small differences are left alone. */
 #define HAND_OVER_LEAST   2u
 #define HAND_OVER_PERCENT 10u
@@ -59,6 +60,7 @@ struct core {
 	struct list acceptors;
 	atomic_uint on_the_way; /* connections handed to this core that it has not yet taken */
 	struct timer drain_timer;
+	struct timer beat_timer;
 	uint64_t drain_deadline_us;
 };
 
@@ -399,6 +401,19 @@ static void handle_drain(void)
 
 /* ---- the cores ------------------------------------------------------------------------------------------------ */
 
+static void beat(struct timer *timer)
+{
+	const struct core *core = OWNER_OF(timer, struct core, beat_timer);
+	atomic_store_explicit(&traffic.board->lane_beat_us[core->index], clock_monotonic_us(), memory_order_relaxed);
+	timer_set(timer, BEAT_MS);
+}
+
+static void begin_beating(void *argument)
+{
+	struct core *core = argument;
+	beat(&core->beat_timer);
+}
+
 static void *core_main(void *argument)
 {
 	struct core *core = argument;
@@ -408,7 +423,7 @@ static void *core_main(void *argument)
 		give_up("no loop");
 	core->http = http_core_new(core->loop, traffic.board, core->lane, traffic.access_log);
 	core->sql = sql_core_new(core->loop, traffic.board, core->lane);
-	if (core->http == NULL || core->sql == NULL)
+	if (core->http == NULL || core->sql == NULL || !loop_post(core->loop, begin_beating, core))
 		give_up("out of memory");
 	sem_post(&traffic.core_ready);
 	loop_run(core->loop);
@@ -439,6 +454,7 @@ static void start_cores(unsigned count)
 		list_init(&core->acceptors);
 		pthread_mutex_init(&core->lock, NULL);
 		timer_init(&core->drain_timer, look_whether_drained);
+		timer_init(&core->beat_timer, beat);
 		if (pthread_create(&core->thread, &attributes, core_main, core) != 0)
 			give_up("no threads");
 	}

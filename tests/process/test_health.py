@@ -214,6 +214,31 @@ def test_states_survive_reload(tmp_path, app):
         assert noah.target(app.place)["since"] == since
 
 
+def test_reload_with_another_check_leaves_the_site_served(tmp_path, app):
+    text = cluster_file(app, "get: /, every: 1s, timeout: 1s, rise: 2, fall: 50")
+    other = App()
+    try:
+        with Noah(tmp_path, text) as noah:
+            watch = noah.child("watch")
+            os.kill(watch, signal.SIGSTOP)  # so that nobody checks anything after the reload
+            changed = text.replace("get: /", "get: /other").replace("sites:", f"  web2: {{ address: {other.address} }}\nsites:")
+            noah.write(changed.replace(f"web1:{app.port}]", f"web1:{app.port}, web2:{other.port}]"))
+            reload = threading.Thread(target=noah.command, args=("reload",))
+            reload.start()
+            wait_for(lambda: noah.status()["generation"] == 2, 10, "the second snapshot")
+            assert noah.target(app.place)["health"] == "up" and noah.target(app.place)["usable"]
+            assert "carried over" in noah.target(app.place)["reason"] and "/other" in noah.target(app.place)["key"]
+            assert noah.target(other.place)["health"] == "not checked yet"  # a new server proves itself first
+            app.status = 500
+            os.kill(watch, signal.SIGCONT)
+            reload.join(20)
+            # The first check decides, though fall is 50.
+            noah.wait_for_health(app.place, "down")
+            noah.wait_for_health(other.place, "up")
+    finally:
+        other.stop()
+
+
 def test_states_survive_a_crash_of_watch(tmp_path, app):
     with Noah(tmp_path, cluster_file(app, "get: /, every: 100ms, timeout: 100ms, rise: 100, fall: 2")) as noah:
         app.status = 500

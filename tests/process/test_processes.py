@@ -204,6 +204,15 @@ def test_control_socket_of_a_killed_noah_is_replaced(tmp_path, site):
         assert site.get() == (200, b"hello")
 
 
+def test_control_path_that_is_a_file_is_not_deleted(tmp_path, site):
+    file = tmp_path / "noah.yaml"
+    file.write_text(site.text())
+    result = run_noah("run", file, "--server", "front", "--control", file, "--user", "nobody")
+    assert result.returncode == 1
+    assert "--control" in result.stderr and "not a socket" in result.stderr
+    assert read(file) == site.text()
+
+
 def test_bad_control_requests_harm_nobody(tmp_path, site):
     with Noah(tmp_path, site.text()) as noah:
         for request in (b"nonsense\n", b"\n", b"x" * 1000, b"\0\xff\n", b"status"):
@@ -322,6 +331,97 @@ def test_hangup_reloads(tmp_path, site):
         wait_for(lambda: noah.status()["generation"] == 2, 10, "the second snapshot")
         site.get("/counted")
         wait_for(lambda: "/counted" in read(tmp_path / "access.log"), 10, "a line in the access log")
+
+
+def test_hangup_during_a_reload_is_not_lost(tmp_path, site):
+    third = free_port(site.address)
+    with Noah(tmp_path, site.text()) as noah:
+        watch = noah.child("watch")
+        os.kill(watch, signal.SIGSTOP)
+        try:
+            noah.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: noah.status()["generation"] == 2, 10, "the second snapshot")
+            noah.write(site.text(listen=[site.port, third]))
+            noah.process.send_signal(signal.SIGHUP)  # while watch has not taken the one before
+        finally:
+            os.kill(watch, signal.SIGCONT)
+        wait_for(lambda: noah.status()["generation"] == 3, 20, "the third snapshot")
+        assert site.get(port=third) == (200, b"hello")
+
+
+def test_asker_who_leaves_during_a_reload_costs_nothing(tmp_path, site):
+    with Noah(tmp_path, site.text()) as noah:
+        watch, supervisor = noah.child("watch"), noah.process.pid
+        os.kill(watch, signal.SIGSTOP)
+        try:
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(noah.control)
+                client.sendall(b"reload\n")
+                wait_for(lambda: noah.status()["generation"] == 2, 10, "the second snapshot")
+            before = processor_ticks(supervisor)
+            noah.wait_for_log("not every process works by the new file")
+            # Far less than the five seconds that it waited: it did not go round and round.
+            assert processor_ticks(supervisor) - before < os.sysconf("SC_CLK_TCK") / 4
+        finally:
+            os.kill(watch, signal.SIGCONT)
+        assert noah.status()["ready"] or wait_for(lambda: noah.status()["ready"], 10, "watch to catch up")
+
+
+def processor_ticks(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_refused_reload_keeps_the_databases(tmp_path, site):
+    secret = tmp_path / "password"
+    secret.write_text("secret\n")
+    secret.chmod(0o600)
+    places = [free_port(site.address) for _ in range(2)]
+
+    def text(name, place, listen=None):
+        return site.text(listen=listen, extra=f"""
+databases:
+  {name}:
+    servers: [web1:{site.app.port}]
+    on: [front]
+    listen: ["{site.address}:{place}"]
+    account: {{ user: noah, password_file: {secret} }}
+""")
+    with socket.create_server((site.address, 0)) as holder, Noah(tmp_path, text("main", places[0])) as noah:
+        noah.reload(text("other", places[1], listen=[holder.getsockname()[1]]), expect=1)
+        assert [database["name"] for database in noah.status()["databases"]] == ["main"]
+        secret.unlink()
+        assert "password" in noah.reload(text("main", places[1]), expect=1)
+        assert [database["name"] for database in noah.status()["databases"]] == ["main"] and site.get() == (200, b"hello")
+
+
+def test_frozen_traffic_is_a_warning(tmp_path, site):
+    with Noah(tmp_path, site.text()) as noah:
+        traffic = noah.child("traffic")
+        assert not noah.status()["warnings"]
+        os.kill(traffic, signal.SIGSTOP)
+        try:
+            wait_for(lambda: any("traffic" in warning and "silent" in warning for warning in noah.status()["warnings"]), 20,
+                     "the warning")
+        finally:
+            os.kill(traffic, signal.SIGCONT)
+        wait_for(lambda: not noah.status()["warnings"], 10, "the warning to go")
+        assert site.get() == (200, b"hello")
+
+
+def test_access_log_that_is_a_pipe_holds_nobody(tmp_path, site):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    extra = f"log: {{ access: {pipe} }}"
+    with Noah(tmp_path, site.text()) as noah:
+        assert "access log" in noah.reload(site.text(extra=extra), expect=1)  # nobody reads it
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        noah.reload(site.text(extra=extra))
+        for _ in range(400):  # more than a pipe holds: the reader sleeps
+            assert site.get("/" + "x" * 300) == (200, b"hello")
+        os.close(reader)
+        assert site.get() == (200, b"hello")
 
 
 def test_reload_keeps_connections_and_requests_under_way(tmp_path, site):
