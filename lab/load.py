@@ -41,6 +41,7 @@ class Load:
         self.records = []        # grows only; appended to by all threads
         self.acknowledged = []   # texts of the comments whose POST was answered well
         self.attempted = []      # texts of all comments
+        self._steps = {}         # number of a request under way: the step in which it was sent
         self.problem = None      # of a worker itself: a fault of the check, not of noah
         self._stop = threading.Event()
         work = [(self._view, number) for number in range(viewers)]
@@ -74,16 +75,19 @@ class Load:
         self._stop.wait(chance.uniform(0.5, 1.5) * mean_s)
 
     def _number(self, letter, worker):
-        return f"{letter}{worker}-{time.monotonic_ns()}"
+        number = f"{letter}{worker}-{time.monotonic_ns()}"
+        self._steps[number] = self.step
+        return number
 
     def _note(self, kind, method, number, answer, good, stale=False):
+        """Belongs to the step in which the request was sent, which its number knows."""
         if not answer.whole:
             result = CUT if answer.began else FAILED
         elif stale:
             result = STALE
         else:
             result = OK if good else FAILED
-        self.records.append(Record(self.step, kind, method, number, answer, result))
+        self.records.append(Record(self._steps.pop(number), kind, method, number, answer, result))
         return result == OK
 
     # ---- what people do
