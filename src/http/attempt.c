@@ -14,9 +14,8 @@ static struct upstream_core *upstream_of(struct http_exchange *exchange)
 
 bool http_attempt_may_repeat(const struct http_exchange *exchange)
 {
-	/* Detached: nothing of the body may have been taken from the visitor yet. */
-	return http_method_is_idempotent(exchange->request.method) &&
-	       (!exchange->detached || (exchange->upload.content_bytes == 0 && !exchange->upload.done));
+	/* Not even the size line of a first chunk: another server would take for framing what the visitor sent as content. */
+	return http_method_is_idempotent(exchange->request.method) && !exchange->upload_begun;
 }
 
 /* ---- getting a connection ---------------------------------------------------------------------------------------- */

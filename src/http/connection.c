@@ -191,7 +191,6 @@ static bool take_body(struct http_exchange *exchange)
 	request->head.start = head;
 	buffer_consume(input, exchange->kept_bytes);
 	exchange->kept_bytes = 0;
-	exchange->detached = true;
 	http_body_init(&exchange->upload, request->framing == HTTP_BODY_CHUNKED ? PASS_CHUNKED : PASS_PLAIN, request->framing,
 	               request->length);
 	return true;

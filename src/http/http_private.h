@@ -144,13 +144,13 @@ struct http_exchange {
 
 	/* the request */
 	bool parsed;        /* `request` is filled */
-	bool detached;      /* the head was copied to the arena; the client's input holds the body only */
+	bool upload_begun;  /* something of a body that was not in hand was taken from the visitor: cannot be sent again */
 	bool upload_broken; /* the server takes no more of the body; it may still answer */
 	bool upload_more;   /* it could go on at once, but others had their turn */
 	size_t kept_bytes;  /* head and body that stay in the client's input until the exchange ends, for retries and the log */
 	enum http_fault fault;
 	struct span kept_body;
-	struct http_body upload;            /* detached: what is still to be read from the visitor */
+	struct http_body upload;            /* what was not in hand with the head, still to be read from the visitor */
 	size_t upload_pending, upload_drop; /* at the front of the client's input: to be sent, then to be dropped */
 
 	/* the server */

@@ -37,6 +37,7 @@ static enum http_outcome take_step(struct http_exchange *exchange)
 	if (!http_body_next(&exchange->upload, buffer_span(&exchange->client->stream.input), &step, &exchange->fault))
 		return OUTCOME_BAD_BODY;
 	ASSERT(step.forward + step.drop > 0);
+	exchange->upload_begun = true;
 	exchange->upload_pending = step.forward;
 	exchange->upload_drop = step.drop;
 	uint64_t most = exchange->site->site->body_most_bytes;
