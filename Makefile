@@ -75,7 +75,8 @@ all: $(BUILD)/noah
 
 # ---- what is built --------------------------------------------------------------------------------------------------
 
-$(BUILD)/noah: $(BUILD)/object/command/main.o $(BUILD)/libnoah.a
+# From the objects, not the library: a linker passes over a second definition of a name in a library without a word.
+$(BUILD)/noah: $(BUILD)/object/command/main.o $(OBJECTS)
 	@$(if $(V),,echo "link    $@")
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBRARIES)
 
