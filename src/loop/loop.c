@@ -12,6 +12,7 @@
 
 #define EVENTS_A_TURN   256
 #define RUNS_A_TURN     1024u /* tasks that wake one another must not keep the loop from the kernel's news */
+#define LINE_LOOK_MS    20    /* while connections wait in line: another loop may have given its stacks back */
 
 static _Thread_local struct loop *this_threads_loop;
 
@@ -178,6 +179,8 @@ static void wait_for_events(struct loop *loop)
 	int timeout_ms = !list_is_empty(&loop->ready) ? 0 : timer_wheel_next_ms(&loop->wheel, loop->now_us / 1000u);
 	bool woken = false;
 
+	if (!list_is_empty(&loop->line) && (timeout_ms < 0 || timeout_ms > LINE_LOOK_MS))
+		timeout_ms = LINE_LOOK_MS;
 	int count = epoll_wait(loop->epoll_descriptor, events, EVENTS_A_TURN, timeout_ms);
 	ASSERT(count >= 0 || errno == EINTR);
 	loop->now_us = clock_monotonic_us();
@@ -190,6 +193,7 @@ static void wait_for_events(struct loop *loop)
 	timer_wheel_run(&loop->wheel, loop->now_us / 1000u);
 	if (woken)
 		run_posted(loop);
+	watched_serve_line(loop);
 }
 
 void loop_run(struct loop *loop)

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -659,6 +660,91 @@ static void test_out_of_stacks(void **state)
 	run_in_loop(check_out_of_stacks, NULL);
 }
 
+/* The same when it is another loop that has all the stacks: nothing ends on this one, and yet it gets one when one is free. */
+static atomic_bool crowd_is_full, crowd_may_go;
+
+static void crowd_of_another_loop(void *unused)
+{
+	struct crowd crowd = { .started = 0 };
+
+	wait_queue_init(&crowd.queue);
+	while (task_start(loop_current(), "crowd", crowd_member, &crowd) != NULL)
+		crowd.started++;
+	atomic_store(&crowd_is_full, true);
+	while (!atomic_load(&crowd_may_go))
+		assert_int_equal(task_sleep(1), WAIT_READY);
+	wait_queue_wake_all(&crowd.queue);
+	while (crowd.ended < crowd.started)
+		assert_int_equal(task_sleep(1), WAIT_READY);
+	(void)unused;
+}
+
+static void *run_crowd(void *unused)
+{
+	run_in_loop(crowd_of_another_loop, NULL);
+	return unused;
+}
+
+static struct parked lonely;
+static struct timer lonely_timer;
+
+static void look_whether_resumed(struct timer *timer)
+{
+	if (lonely.resumed > 0)
+		loop_stop(loop_current());
+	else
+		timer_set(timer, 1);
+}
+
+static void let_crowd_go(struct timer *timer)
+{
+	assert_int_equal(lonely.resumed, 0); /* it stands in line */
+	atomic_store(&crowd_may_go, true);
+	timer_init(timer, look_whether_resumed);
+	timer_set(timer, 1);
+}
+
+static void make_lonely_ready(struct timer *timer)
+{
+	if (!atomic_load(&crowd_is_full)) {
+		timer_set(timer, 1);
+		return;
+	}
+	assert_int_equal(write(lonely.other_end, "x", 1), 1);
+	timer_init(timer, let_crowd_go);
+	timer_set(timer, 50);
+}
+
+static void park_alone(void *unused)
+{
+	parked_open(&lonely);
+	loop_park(&lonely.watched, "parked", NO_TIMEOUT, note_resume, &lonely);
+	timer_init(&lonely_timer, make_lonely_ready);
+	timer_set(&lonely_timer, 1);
+	(void)unused;
+}
+
+static void test_stacks_of_another_loop(void **state)
+{
+	(void)state;
+#if defined(__SANITIZE_THREAD__)
+	skip();
+#endif
+	pthread_t thread;
+	struct loop *loop = loop_new("alone");
+	assert_non_null(loop);
+	assert_int_equal(pthread_create(&thread, NULL, run_crowd, NULL), 0);
+	alarm(60);
+	assert_true(loop_post(loop, park_alone, NULL));
+	loop_run(loop);
+	alarm(0);
+	close(lonely.watched.descriptor);
+	close(lonely.other_end);
+	assert_int_equal(lonely.resumed, 1);
+	loop_free(loop);
+	pthread_join(thread, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -677,6 +763,7 @@ int main(void)
 		cmocka_unit_test(test_offload_many),
 		cmocka_unit_test(test_stack_overflow),
 		cmocka_unit_test(test_out_of_stacks),
+		cmocka_unit_test(test_stacks_of_another_loop),
 	};
 	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
 }
