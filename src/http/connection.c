@@ -120,9 +120,17 @@ static void exchange_end(struct http_exchange *exchange)
 	http_routes_unref(exchange->routes);
 }
 
+/* Nothing has come but an empty line, or half of one: some visitors send it behind the body of a POST (RFC 9112 2.2). */
+static bool is_empty_line(const struct buffer *input)
+{
+	size_t size = buffer_filled(input);
+	return size <= 2 && memcmp(input->memory + input->start, "\r\n", size) == 0;
+}
+
 static enum http_outcome outcome_of_read(struct http_exchange *exchange, enum net_result result)
 {
-	bool begun = buffer_filled(&exchange->client->stream.input) > 0;
+	const struct buffer *input = &exchange->client->stream.input;
+	bool begun = buffer_filled(input) > 0 && !is_empty_line(input);
 
 	switch (result) {
 	case NET_CANCELLED:
@@ -158,6 +166,11 @@ static enum http_outcome read_request(struct http_exchange *exchange)
 				return OUTCOME_BAD_REQUEST;
 			case HTTP_MORE:
 				exchange->kept_bytes = 0;
+				if (bytes.size == 2 && is_empty_line(&stream->input)) {
+					buffer_consume(&stream->input, 2);
+					exchange->keep = true; /* as if nothing had come: parked again */
+					return OUTCOME_NOTHING;
+				}
 				break;
 			}
 		}
@@ -258,14 +271,18 @@ static enum fate conclude(struct http_exchange *exchange, enum http_outcome outc
 	int status = outcomes[outcome].status;
 
 	if (outcome == OUTCOME_NOTHING)
-		return FATE_CLOSE;
+		return exchange->keep ? FATE_KEEP : FATE_CLOSE;
 	if (exchange->fault != HTTP_FAULT_NONE && (outcome == OUTCOME_BAD_REQUEST || outcome == OUTCOME_BAD_BODY)) {
 		status = http_fault_status(exchange->fault);
 		snprintf(exchange->detail, sizeof(exchange->detail), "%s", http_fault_text(exchange->fault));
 	}
+	if (status == 503 && exchange->sent_ever)
+		status = 502; /* 503 says that it was not carried out, and invites to send it again */
 	if (status != 0 && !exchange->answer_begun) {
+		/* What follows a CONNECT was meant for the far end of a tunnel, and may be of somebody else's making. */
 		exchange->keep = exchange->parsed && exchange->request.keep_alive && exchange_is_uploaded(exchange) &&
-		                 !exchange->core->draining && outcome != OUTCOME_STOPPING;
+		                 exchange->request.method != HTTP_METHOD_CONNECT && !exchange->core->draining &&
+		                 outcome != OUTCOME_STOPPING;
 		http_answer(exchange, status);
 	}
 	count_outcome(exchange, outcome);

@@ -113,6 +113,7 @@ static enum http_outcome send_request(struct http_exchange *exchange)
 		    (struct iovec){.iov_base = (void *)(uintptr_t)exchange->kept_body.start, .iov_len = exchange->kept_body.size};
 	enum net_result result = stream_write(stream, parts, writer.part_count, exchange->site->site->answer_timeout_ms);
 	exchange->sent = stream->bytes_written != written_before;
+	exchange->sent_ever |= exchange->sent;
 	exchange->sent_us = exchange_now_us(exchange);
 	switch (result) {
 	case NET_OK:
@@ -176,12 +177,15 @@ static enum http_outcome wait_for_any(struct http_exchange *exchange)
 	int64_t left_ms = limit_ms - (int64_t)((exchange_now_us(exchange) - exchange->progress_us) / 1000u);
 	bool look = !exchange->answer_begun && exchange_is_uploaded(exchange); /* now and then, whether the server has died */
 
+	/* Before the wait: he may have left while there was something else to wait for. */
+	if (client->stream.watched.hangup && visitor_is_gone(client))
+		return OUTCOME_VISITOR_GONE;
 	if (left_ms <= 0)
 		return meaning;
 	switch (task_wait_any(queues, exchange->upload_pending > 0 ? 3 : 2,
 	                      look && left_ms > HTTP_DOWN_SLICE_MS ? HTTP_DOWN_SLICE_MS : left_ms)) {
 	case WAIT_READY:
-		return client->stream.watched.hangup && visitor_is_gone(client) ? OUTCOME_VISITOR_GONE : OUTCOME_OK;
+		return OUTCOME_OK;
 	case WAIT_TIMEOUT:
 		if (look && http_attempt_may_move(exchange))
 			return OUTCOME_SERVER_DOWN;
@@ -212,7 +216,7 @@ static enum http_outcome fill_from_server(struct http_exchange *exchange)
 			return OUTCOME_OK;
 		case NET_TIMEOUT:
 			if (server->watched.readable)
-				continue; /* that was the kernel giving up on a dead machine; the end comes next */
+				return OUTCOME_ANSWER_CUT; /* the kernel gives up on a dead machine: no end in order */
 			break;
 		case NET_CLOSED:
 			return OUTCOME_SERVER_CLOSED;
@@ -293,6 +297,14 @@ static enum http_outcome got_interim(struct http_exchange *exchange, unsigned co
 	return outcome;
 }
 
+/* A server that ends a kept connection with 408 after its idle time means no request of ours: the two have crossed. On a new
+ * connection, or from a server that goes on, it is an answer. */
+static bool is_end_of_idle_time(const struct http_exchange *exchange)
+{
+	return exchange->response.status == 408 && !exchange->response.keep_alive && exchange->server->reused &&
+	       exchange->tries < UPSTREAM_TRIES_MOST && http_attempt_may_repeat(exchange);
+}
+
 /* Until the final head is in exchange->response; it stays in the server's input buffer. */
 static enum http_outcome await_answer(struct http_exchange *exchange)
 {
@@ -312,6 +324,10 @@ static enum http_outcome await_answer(struct http_exchange *exchange)
 		}
 		if (answer == HTTP_WRONG)
 			return bad_answer(exchange, http_fault_text(error.fault));
+		if (answer == HTTP_DONE && is_end_of_idle_time(exchange)) {
+			snprintf(exchange->detail, sizeof(exchange->detail), "%s ended a kept connection with 408", exchange->target->text);
+			return OUTCOME_SERVER_CLOSED;
+		}
 		if (answer == HTTP_DONE && exchange->response.status >= 200) {
 			exchange->first_byte_us = exchange->progress_us;
 			exchange->kept_answer_head = used;

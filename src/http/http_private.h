@@ -160,6 +160,7 @@ struct http_exchange {
 	unsigned tries;      /* connections on which it was tried */
 	bool counted_active; /* upstream_begin without upstream_end */
 	bool sent;           /* a byte of it went out on the present connection */
+	bool sent_ever;      /* or on an earlier one: it may have been carried out */
 	bool fresh_only;     /* a reused connection has failed: no other one */
 	bool retry_paid;
 	bool impatient; /* the kernel was told not to wait long for a sign of life */
