@@ -14,6 +14,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Every child can write all of the board. One that was taken over must not be able to crash the supervisor, which is root: so
+ * numbers found here are bounded before they lead anywhere, and texts are not trusted to end. */
+#define NOT_VALID "(not valid)"
+
+static unsigned used_rows(const struct board *board)
+{
+	unsigned rows = atomic_load(&board->target_rows);
+	return rows < BOARD_TARGETS_MOST ? rows : BOARD_TARGETS_MOST;
+}
+
+static unsigned used_lanes(const struct board *board)
+{
+	return board->lane_count < BOARD_LANES_MOST ? board->lane_count : BOARD_LANES_MOST;
+}
+
 const char *board_health_text(enum board_health health)
 {
 	static const char *const texts[] = {
@@ -21,8 +36,7 @@ const char *board_health_text(enum board_health health)
 	    BOARD_HEALTHS(X)
 #undef X
 	};
-	ASSERT((unsigned)health < COUNT_OF(texts));
-	return texts[health];
+	return (unsigned)health < COUNT_OF(texts) ? texts[health] : NOT_VALID;
 }
 
 const char *board_role_text(enum board_role role)
@@ -32,8 +46,7 @@ const char *board_role_text(enum board_role role)
 	    BOARD_ROLES(X)
 #undef X
 	};
-	ASSERT((unsigned)role < COUNT_OF(texts));
-	return texts[role];
+	return (unsigned)role < COUNT_OF(texts) ? texts[role] : NOT_VALID;
 }
 
 const struct board_counter_name board_counter_names[] = {
@@ -100,7 +113,7 @@ void board_lane_restart(const struct board *board, struct board_lane *lane)
 {
 	atomic_store(&lane->connections_open, 0);
 	atomic_store(&lane->sessions_open, 0);
-	unsigned rows = atomic_load(&board->target_rows);
+	unsigned rows = used_rows(board);
 	for (unsigned row = 0; row < rows; row++)
 		if (atomic_load(&lane->active[row]) != 0)
 			atomic_store(&lane->active[row], 0);
@@ -110,9 +123,9 @@ void board_lane_restart(const struct board *board, struct board_lane *lane)
 
 static int find_key(const struct board *board, const char *key)
 {
-	unsigned rows = atomic_load(&board->target_rows); /* at most BOARD_TARGETS_MOST */
+	unsigned rows = used_rows(board);
 	for (unsigned row = 0; row < rows; row++)
-		if (strcmp(board->targets[row].key, key) == 0)
+		if (strncmp(board->targets[row].key, key, CLUSTER_TARGET_KEY_SIZE) == 0)
 			return (int)row;
 	return -1;
 }
@@ -120,7 +133,7 @@ static int find_key(const struct board *board, const char *key)
 /* A row that is free, or was last named before the two newest snapshots; -1 when there is none. */
 static int find_room(struct board *board, uint64_t generation)
 {
-	unsigned rows = atomic_load(&board->target_rows);
+	unsigned rows = used_rows(board);
 	for (unsigned row = 0; row < rows; row++)
 		if (board->targets[row].key[0] == '\0')
 			return (int)row;
@@ -133,7 +146,7 @@ static int find_room(struct board *board, uint64_t generation)
 		if (atomic_load(&target->last_generation) + 1 >= generation)
 			continue;
 		memset(target, 0, sizeof *target);
-		for (unsigned i = 0; i < board->lane_count; i++) {
+		for (unsigned i = 0; i < used_lanes(board); i++) {
 			atomic_store(&board->lanes[i].active[row], 0);
 			atomic_store(&board->lanes[i].served[row], 0);
 		}
@@ -145,7 +158,7 @@ static int find_room(struct board *board, uint64_t generation)
 /* True when the generation before named this address and service with some check that found it up. */
 static bool was_up(const struct board *board, enum board_service service, const struct address *address, uint64_t generation)
 {
-	unsigned rows = atomic_load(&board->target_rows);
+	unsigned rows = used_rows(board);
 	for (unsigned row = 0; row < rows; row++) {
 		const struct board_target *target = &board->targets[row];
 		if (target->key[0] != '\0' && target->service == (uint32_t)service && address_equal(&target->address, address) &&
@@ -217,7 +230,7 @@ static bool reserve_database(struct board *board, const char *name, uint64_t gen
 	if (row == NULL)
 		return false;
 	/* Also when the generation before did not have it: who was primary then may not be it any more. */
-	if (strcmp(row->name, name) != 0 || atomic_load(&row->last_generation) + 1 < generation)
+	if (strncmp(row->name, name, CLUSTER_NAME_SIZE) != 0 || atomic_load(&row->last_generation) + 1 < generation)
 		database_begin(row, name);
 	atomic_store(&row->last_generation, generation);
 	return true;
@@ -250,7 +263,7 @@ static void keep_target(struct board *board, const struct cluster_check *check, 
 
 void board_reserve_undo(struct board *board, const struct cluster *in_force)
 {
-	unsigned rows = atomic_load(&board->target_rows);
+	unsigned rows = used_rows(board);
 	for (unsigned row = 0; row < rows; row++)
 		if (atomic_load(&board->targets[row].last_generation) > in_force->generation)
 			atomic_store(&board->targets[row].last_generation, 0);
@@ -279,7 +292,7 @@ int board_target_row(const struct board *board, const struct cluster_check *chec
 struct board_database *board_find_database(struct board *board, const char *name)
 {
 	for (unsigned i = 0; i < BOARD_DATABASES_MOST; i++)
-		if (strcmp(board->databases[i].name, name) == 0)
+		if (strncmp(board->databases[i].name, name, CLUSTER_NAME_SIZE) == 0)
 			return &board->databases[i];
 	return NULL;
 }
@@ -380,7 +393,7 @@ uint64_t board_sum(const struct board *board, unsigned counter_index)
 {
 	ASSERT(counter_index < board_counter_count);
 	uint64_t sum = 0;
-	for (unsigned i = 0; i < board->lane_count; i++) {
+	for (unsigned i = 0; i < used_lanes(board); i++) {
 		const char *lane = (const char *)&board->lanes[i];
 		const void *counter = lane + board_counter_names[counter_index].offset;
 		sum += atomic_load_explicit((const _Atomic uint64_t *)counter, memory_order_relaxed);
@@ -392,7 +405,7 @@ int64_t board_target_active(const struct board *board, int row)
 {
 	ASSERT(row >= 0 && row < (int)BOARD_TARGETS_MOST);
 	int64_t sum = 0;
-	for (unsigned i = 0; i < board->lane_count; i++)
+	for (unsigned i = 0; i < used_lanes(board); i++)
 		sum += atomic_load_explicit(&board->lanes[i].active[row], memory_order_relaxed);
 	return sum;
 }
@@ -401,7 +414,7 @@ uint64_t board_target_served(const struct board *board, int row)
 {
 	ASSERT(row >= 0 && row < (int)BOARD_TARGETS_MOST);
 	uint64_t sum = 0;
-	for (unsigned i = 0; i < board->lane_count; i++)
+	for (unsigned i = 0; i < used_lanes(board); i++)
 		sum += atomic_load_explicit(&board->lanes[i].served[row], memory_order_relaxed);
 	return sum;
 }

@@ -39,19 +39,21 @@ static json_t *address_json(const struct address *address)
 
 /* ---- targets -------------------------------------------------------------------------------------------------- */
 
+/* NULL when the board has no such row any more. */
 static json_t *target_json(const struct supervisor *supervisor, const struct cluster_app *app, const struct cluster_check *check)
 {
 	const struct board *board = supervisor->board;
 	int row = board_target_row(board, check, &app->address);
-	ASSERT(row >= 0);
+	if (row < 0) /* a child has spoiled the board */
+		return NULL;
 	const struct board_target *target = &board->targets[row];
-	char name[CLUSTER_NAME_SIZE + 8];
+	char name[CLUSTER_NAME_SIZE + 8], key[CLUSTER_TARGET_KEY_SIZE];
 	snprintf(name, sizeof name, "%s:%u", supervisor->cluster->servers[app->server].name, app->address.port);
 	json_t *json = json_object();
 	json_object_set_new(json, "name", text_json(name));
 	json_object_set_new(json, "server", text_json(supervisor->cluster->servers[app->server].name));
 	json_object_set_new(json, "address", address_json(&app->address));
-	json_object_set_new(json, "key", text_json(target->key));
+	json_object_set_new(json, "key", text_json(cluster_target_key(check, &app->address, key)));
 	json_object_set_new(json, "row", json_integer(row));
 	json_object_set_new(json, "health", text_json(board_health_text((enum board_health)atomic_load(&target->health))));
 	json_object_set_new(json, "usable", json_boolean(board_target_usable(target, clock_monotonic_us())));
@@ -103,6 +105,8 @@ static json_t *sites_json(const struct supervisor *supervisor, json_t *targets)
 		json_object_set_new(json, "listen", listen_json(site->listen, site->listen_count));
 		for (unsigned j = 0; j < site->app_count; j++) {
 			json_t *target = target_json(supervisor, &site->apps[j], &site->check);
+			if (target == NULL)
+				continue;
 			add_target(targets, target);
 			json_array_append_new(apps, target);
 		}
@@ -126,6 +130,8 @@ static json_t *databases_json(const struct supervisor *supervisor, json_t *targe
 		json_object_set_new(json, "listen", listen_json(database->listen, database->listen_count));
 		for (unsigned j = 0; j < database->server_count; j++) {
 			json_t *target = target_json(supervisor, &database->servers[j], &database->check);
+			if (target == NULL)
+				continue;
 			if ((uint64_t)json_integer_value(json_object_get(target, "row")) + 1 == (primary & UINT32_MAX))
 				primary_name = json_incref(json_object_get(target, "name"));
 			add_target(targets, target);

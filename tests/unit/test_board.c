@@ -397,6 +397,40 @@ static void test_lane_starts_again_without_what_was_open(void **state)
 	drop(board, descriptor);
 }
 
+/* A child that was taken over writes what it likes: the supervisor goes on. */
+static void test_spoiled_board_is_survived(void **state)
+{
+	(void)state;
+	int descriptor;
+	struct board *board = make(&descriptor);
+	struct cluster *one = make_cluster(1, 1, 3, "main"), *two = make_cluster(2, 2000, 2, "other");
+	assert_true(board_reserve(board, one));
+	memset(board->targets, 'x', sizeof board->targets);
+	memset(board->databases, 'x', sizeof board->databases);
+	atomic_store(&board->target_rows, UINT32_MAX);
+	board->lane_count = UINT32_MAX;
+	assert_int_equal(row_of(board, one, 0), -1);
+	assert_null(board_find_database(board, "main"));
+	assert_false(board_reserve(board, two)); /* no row is free: said, not crashed */
+	for (unsigned i = 0; i < BOARD_TARGETS_MOST; i++)
+		atomic_store(&board->targets[i].last_generation, 0);
+	for (unsigned i = 0; i < BOARD_DATABASES_MOST; i++)
+		atomic_store(&board->databases[i].last_generation, 0);
+	assert_true(board_reserve(board, two));
+	assert_int_equal(health_of(board, two, 0), HEALTH_UNKNOWN);
+	board_reserve_undo(board, one);
+	assert_int_equal(board_sum(board, 0), 0);
+	assert_int_equal(board_target_active(board, 0), 0);
+	char reason[BOARD_TEXT_SIZE];
+	board_text_read(&board->targets[9].reason, reason);
+	assert_true(strlen(reason) < sizeof reason);
+	assert_string_equal(board_health_text((enum board_health)atomic_load(&board->targets[9].health)), "(not valid)");
+	assert_string_equal(board_role_text((enum board_role)atomic_load(&board->targets[9].role)), "(not valid)");
+	free(one);
+	free(two);
+	drop(board, descriptor);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -412,6 +446,7 @@ int main(void)
 	    cmocka_unit_test(test_text_is_printable),
 	    cmocka_unit_test(test_text_is_read_whole_or_not_at_all),
 	    cmocka_unit_test(test_sums_over_lanes),
+	    cmocka_unit_test(test_spoiled_board_is_survived),
 	    cmocka_unit_test(test_lane_starts_again_without_what_was_open),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
