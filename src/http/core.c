@@ -36,8 +36,10 @@ bool http_core_use(struct http_core *core, struct snapshot *snapshot)
 	/* The new ones first: an address that both name keeps its pool. */
 	struct http_routes *before = core->routes;
 	core->routes = routes;
-	if (before != NULL)
+	if (before != NULL) {
+		http_routes_inherit(routes, before);
 		http_routes_unref(before);
+	}
 	return true;
 }
 

@@ -201,6 +201,8 @@ void http_connection_start(struct http_client *client, int descriptor);
 /* ---- routes (route.c) -------------------------------------------------------------------------------------------- */
 
 struct http_routes *http_routes_new(struct http_core *core, struct snapshot *snapshot) MUST_CHECK; /* NULL: no memory */
+/* What the routes before have learned of sites that both have. */
+void http_routes_inherit(struct http_routes *routes, const struct http_routes *before);
 struct http_routes *http_routes_ref(struct http_routes *routes);
 void http_routes_unref(struct http_routes *routes);
 /* The core knows one listener more: finds out which sites answer there. False: no memory. */

@@ -101,6 +101,11 @@ bool http_routes_add_listener(struct http_core *core, struct http_routes *routes
 	return true;
 }
 
+void http_routes_inherit(struct http_routes *routes, const struct http_routes *before)
+{
+	upstream_view_inherit(routes->view, before->view);
+}
+
 struct http_routes *http_routes_ref(struct http_routes *routes)
 {
 	routes->references++;

@@ -8,7 +8,7 @@
 #define FIFTHS_OF_RETRY  5u
 #define FIFTHS_A_SECOND  (10u * FIFTHS_OF_RETRY)
 #define FIFTHS_MOST      (1000u * FIFTHS_OF_RETRY)
-#define FIFTHS_AT_START  (100u * FIFTHS_OF_RETRY) /* a reload in the middle of a failure starts anew */
+#define FIFTHS_AT_START  (100u * FIFTHS_OF_RETRY)
 #define MICROS_PER_FIFTH (1000000u / FIFTHS_A_SECOND)
 
 void upstream_budget_init(struct upstream_budget *budget, uint64_t now_us)

@@ -76,7 +76,10 @@ void upstream_begin(struct upstream_core *core, const struct upstream_target *ta
 void upstream_end(struct upstream_core *core, const struct upstream_target *target)
 {
 	atomic_int *active = &core->lane->active[target->row];
-	atomic_store_explicit(active, atomic_load_explicit(active, memory_order_relaxed) - 1, memory_order_relaxed);
+	int count = atomic_load_explicit(active, memory_order_relaxed);
+	/* 0: the supervisor has given the row to another server since (no snapshot in force names this one). */
+	if (count > 0)
+		atomic_store_explicit(active, count - 1, memory_order_relaxed);
 }
 
 void upstream_worked(const struct upstream_target *target)

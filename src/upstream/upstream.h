@@ -90,6 +90,8 @@ void upstream_core_free(struct upstream_core *core);
 
 /* With one reference, the caller's; takes its own reference of the snapshot. NULL when memory is out. */
 struct upstream_view *upstream_view_new(struct upstream_core *core, struct snapshot *snapshot) MUST_CHECK;
+/* Sites of the same name go on with the retries that the view before has saved up, so that reloads are no source of them. */
+void upstream_view_inherit(struct upstream_view *view, const struct upstream_view *before);
 struct upstream_view *upstream_view_ref(struct upstream_view *view);
 /* The last one frees it, and the pools whose addresses no other view has. */
 void upstream_view_unref(struct upstream_view *view);

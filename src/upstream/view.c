@@ -53,6 +53,16 @@ out_of_memory:
 	return NULL;
 }
 
+void upstream_view_inherit(struct upstream_view *view, const struct upstream_view *before)
+{
+	for (uint32_t i = 0; i < view->site_count; i++) { /* at most CLUSTER_SITES_MOST, each */
+		for (uint32_t j = 0; j < before->site_count; j++) {
+			if (strcmp(view->sites[i].site->name, before->sites[j].site->name) == 0)
+				view->sites[i].budget = before->sites[j].budget;
+		}
+	}
+}
+
 struct upstream_view *upstream_view_ref(struct upstream_view *view)
 {
 	view->references++;

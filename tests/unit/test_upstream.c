@@ -63,6 +63,28 @@ static void test_budget_is_bounded(void **state)
 	assert_int_equal(spent, 1000);
 }
 
+/* A reload is no source of retries, for the sites that were there before. */
+static void test_budget_outlives_a_reload(void **state)
+{
+	static struct cluster_site sites[2] = {{.name = "old.example"}, {.name = "new.example"}};
+	static struct upstream_site before_sites[1], after_sites[2];
+	struct upstream_view before = {.site_count = 1, .sites = before_sites};
+	struct upstream_view after = {.site_count = 2, .sites = after_sites};
+
+	(void)state;
+	before_sites[0].site = &sites[0];
+	upstream_budget_init(&before_sites[0].budget, 0);
+	while (upstream_budget_spend(&before_sites[0].budget, 0))
+		;
+	after_sites[0].site = &sites[1];
+	after_sites[1].site = &sites[0];
+	upstream_budget_init(&after_sites[0].budget, 0);
+	upstream_budget_init(&after_sites[1].budget, 0);
+	upstream_view_inherit(&after, &before);
+	assert_true(upstream_budget_spend(&after_sites[0].budget, 0));
+	assert_false(upstream_budget_spend(&after_sites[1].budget, 0));
+}
+
 /* ---- choosing ---- */
 
 static struct {
@@ -111,6 +133,25 @@ static void test_round_robin_is_smooth(void **state)
 	assert_string_equal(got, "aabacaaaabacaa");
 }
 
+/* The board gives a row that no snapshot names any more to another server, and starts its count at 0: a request that is still
+ * under way on the one before must not leave the count below what is true for ever. */
+static void test_a_row_given_away_keeps_its_count(void **state)
+{
+	static struct board_lane lane;
+	struct upstream_core core = {.lane = &lane};
+	struct upstream_target target = {.row = 1};
+
+	(void)state;
+	upstream_begin(&core, &target);
+	atomic_store(&lane.active[1], 0);
+	upstream_end(&core, &target);
+	assert_int_equal(atomic_load(&lane.active[1]), 0);
+	upstream_begin(&core, &target);
+	assert_int_equal(atomic_load(&lane.active[1]), 1);
+	upstream_end(&core, &target);
+	assert_int_equal(atomic_load(&lane.active[1]), 0);
+}
+
 static void test_only_usable_ones_are_chosen(void **state)
 {
 	char got[8];
@@ -133,9 +174,14 @@ static void test_only_usable_ones_are_chosen(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_budget_starts_with_a_hundred), cmocka_unit_test(test_budget_earns_a_fifth),
-	    cmocka_unit_test(test_budget_earns_ten_a_second),    cmocka_unit_test(test_budget_is_bounded),
-	    cmocka_unit_test(test_round_robin_is_smooth),        cmocka_unit_test(test_only_usable_ones_are_chosen),
+	    cmocka_unit_test(test_budget_starts_with_a_hundred),
+	    cmocka_unit_test(test_budget_earns_a_fifth),
+	    cmocka_unit_test(test_budget_outlives_a_reload),
+	    cmocka_unit_test(test_budget_earns_ten_a_second),
+	    cmocka_unit_test(test_budget_is_bounded),
+	    cmocka_unit_test(test_round_robin_is_smooth),
+	    cmocka_unit_test(test_only_usable_ones_are_chosen),
+	    cmocka_unit_test(test_a_row_given_away_keeps_its_count),
 	};
 	world.loop = loop_new("test");
 	if (world.loop == NULL)
