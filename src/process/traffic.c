@@ -18,14 +18,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define CORE_MAGIC       0x636f7265u
 #define CORE_STACK_BYTES (256u * 1024) /* of the thread itself; tasks have their own */
 #define DRAIN_LOOK_MS    20
+#define DESCRIPTORS_KEPT 64u /* or an eighth of the limit, if that is less: for what the supervisor sends */
 #define BEAT_MS          500 /* how often a core says that it goes on (board: lane_beat_us) */
 /* A connection changes the core when another has this many fewer: moving costs a wake-up, so small differences are left alone. */
 #define HAND_OVER_LEAST   2u
@@ -80,6 +83,31 @@ static _Noreturn void give_up(const char *why)
 {
 	log_write(LOG_ERROR, "traffic cannot go on: %s", why);
 	exit(1);
+}
+
+/* ---- descriptors ---------------------------------------------------------------------------------------------- */
+
+/* Visitors may use up all descriptors, and still a reload's must come in: a message without its descriptor would end this
+ * process and with it everybody's connection. So the last few are out of reach but while a message is received. */
+static rlim_t descriptors_most, descriptors_for_visitors;
+
+static void keep_descriptors_back(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		give_up("the limit of open files cannot be read");
+	descriptors_most = limit.rlim_cur;
+	descriptors_for_visitors = limit.rlim_cur - (limit.rlim_cur / 8 < DESCRIPTORS_KEPT ? limit.rlim_cur / 8 : DESCRIPTORS_KEPT);
+}
+
+static void limit_descriptors(rlim_t most)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	limit.rlim_cur = most;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+		LOG_LIMITED(LOG_WARNING, 10000, "cannot set the limit of open files to %ju: %m", (uintmax_t)most);
 }
 
 /* ---- work posted to every core -------------------------------------------------------------------------------- */
@@ -328,8 +356,10 @@ static void handle_access_log(int descriptor)
 	if (traffic.access_log < 0)
 		traffic.access_log = descriptor;
 	else if (descriptor >= 0) {
+		limit_descriptors(descriptors_most); /* its number may be one of the last */
 		if (dup3(descriptor, traffic.access_log, O_CLOEXEC) < 0)
 			give_up("the access log cannot be replaced");
+		limit_descriptors(descriptors_for_visitors);
 		close(descriptor);
 	}
 	for (unsigned i = 0; i < traffic.core_count; i++) {
@@ -518,13 +548,27 @@ static void handle(const struct message *message, int descriptor)
 	}
 }
 
+/* ---- messages ------------------------------------------------------------------------------------------------- */
+
+static int receive(struct message *message, int *descriptor)
+{
+	struct pollfd readable = {.fd = traffic.channel, .events = POLLIN};
+	while (poll(&readable, 1, -1) < 0)
+		ASSERT(errno == EINTR || errno == ENOMEM);
+	limit_descriptors(descriptors_most);
+	int result = message_receive(traffic.channel, message, descriptor);
+	limit_descriptors(descriptors_for_visitors);
+	return result;
+}
+
 int traffic_run(int channel)
 {
 	traffic.channel = channel;
+	keep_descriptors_back();
 	for (;;) { /* until the channel ends */
 		struct message message;
 		int descriptor;
-		int result = message_receive(channel, &message, &descriptor);
+		int result = receive(&message, &descriptor);
 		if (result < 0)
 			return 1;
 		if (result == 0)

@@ -424,6 +424,26 @@ def test_access_log_that_is_a_pipe_holds_nobody(tmp_path, site):
         assert site.get() == (200, b"hello")
 
 
+def test_reload_without_free_descriptors_loses_nobody(tmp_path, site):
+    with Noah(tmp_path, site.text(), prefix=["prlimit", "--nofile=48:48"]) as noah:
+        kept = http.client.HTTPConnection(site.address, site.port, timeout=20)
+        kept.request("GET", "/", headers={"Host": "example.com"})
+        assert kept.getresponse().read() == b"hello"
+        mine, crowd = kept.sock, [socket.create_connection((site.address, site.port), 10) for _ in range(80)]
+        noah.wait_for_log("cannot accept a connection")
+        noah.reload(site.text(extra=f"log: {{ access: {tmp_path}/access.log }}"))
+        noah.process.send_signal(signal.SIGUSR1)
+        noah.wait_for_log("logs opened again")
+        noah.reload()
+        assert all(process["restarts"] == 0 for process in noah.status()["processes"])
+        for client in crowd:
+            client.close()
+        kept.request("GET", "/", headers={"Host": "example.com"})
+        assert kept.getresponse().read() == b"hello" and kept.sock is mine
+        wait_for(lambda: read(tmp_path / "access.log"), 10, "a line in the access log")
+        kept.close()
+
+
 def test_reload_keeps_connections_and_requests_under_way(tmp_path, site):
     with Noah(tmp_path, site.text()) as noah:
         connection = http.client.HTTPConnection(site.address, site.port, timeout=20)

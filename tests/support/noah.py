@@ -42,7 +42,7 @@ def run_noah(*arguments, timeout=30, **more):
 
 
 class Noah:
-    def __init__(self, directory, text, server="front", arguments=(), start=True, expect_crashes=False):
+    def __init__(self, directory, text, server="front", arguments=(), start=True, expect_crashes=False, prefix=()):
         self.directory = str(directory)
         os.makedirs(self.directory, exist_ok=True)
         self.file = os.path.join(self.directory, "noah.yaml")
@@ -53,6 +53,7 @@ class Noah:
         self.control = os.path.join(self.run_directory, "noah.sock")
         self.server = server
         self.arguments = list(arguments)
+        self.prefix = list(prefix)  # a command that sets something and then executes noah
         self.expect_crashes = expect_crashes
         self.process = None
         self.write(text)
@@ -80,7 +81,7 @@ class Noah:
         with open(self.log_file, "a", encoding="utf-8") as log:
             # As root this runs the children as "nobody", so that tests need no account of their own.
             user = ["--user", "nobody"] if os.geteuid() == 0 and "--user" not in self.arguments else []
-            self.process = subprocess.Popen([BINARY, "run", self.file, "--server", self.server, "--control", self.control,
+            self.process = subprocess.Popen([*self.prefix, BINARY, "run", self.file, "--server", self.server, "--control", self.control,
                                              *user, *self.arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         _running.append(self)
         if wait:
