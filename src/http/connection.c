@@ -300,8 +300,13 @@ static void client_serve(struct http_client *client)
 	int64_t idle_ms = HTTP_FIRST_REQUEST_MS;
 	struct http_exchange exchange;
 	enum fate fate;
+	unsigned round = 0;
 
 	do { /* requests that came together are answered in their order (RFC 9112 9.3.2) */
+		if (++round % HTTP_ROUNDS_AT_ONCE == 0 && task_yield() == WAIT_CANCELLED) {
+			fate = FATE_CLOSE;
+			break;
+		}
 		exchange_begin(&exchange, client);
 		fate = conclude(&exchange, run_exchange(&exchange));
 		if (exchange.site != NULL)

@@ -18,7 +18,7 @@
 #define HTTP_LINGER_MS        2000  /* how long a connection that is closed after an error may take to read why */
 #define HTTP_FIRST_REQUEST_MS 30000 /* from accept to the first byte, when no site's idle timeout is known yet */
 #define HTTP_DOWN_SLICE_MS    250   /* how often a request that waits for its first byte looks whether its server has died */
-#define HTTP_ROUNDS_AT_ONCE   16u   /* buffers relayed before other connections have their turn */
+#define HTTP_ROUNDS_AT_ONCE   16u   /* buffers relayed, or requests answered, before other connections have their turn */
 #define HTTP_DETAIL_SIZE      512u
 
 /* ---- how a request can end -------------------------------------------------------------------------------------- */

@@ -41,6 +41,7 @@ struct loop *loop_new(const char *name)
 	loop->name = name;
 	loop->now_us = clock_monotonic_us();
 	list_init(&loop->ready);
+	list_init(&loop->yielded);
 	list_init(&loop->tasks);
 	list_init(&loop->parked);
 	list_init(&loop->line);
@@ -171,6 +172,8 @@ static void run_ready(struct loop *loop)
 
 	for (unsigned runs = 0; runs < RUNS_A_TURN && (link = list_take_first(&loop->ready)) != NULL; runs++)
 		task_run(OWNER_OF(link, struct task, ready_link));
+	while ((link = list_take_first(&loop->yielded)) != NULL) /* at most all tasks */
+		list_append(&loop->ready, link);
 }
 
 static void wait_for_events(struct loop *loop)

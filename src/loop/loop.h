@@ -59,7 +59,7 @@ enum wait_result task_wait(struct wait_queue *queue, int64_t timeout_ms) MUST_CH
 #define WAIT_ANY_MOST 4u
 enum wait_result task_wait_any(struct wait_queue *const *queues, unsigned count, int64_t timeout_ms) MUST_CHECK;
 enum wait_result task_sleep(int64_t duration_ms) MUST_CHECK;
-/* Lets everything else that is ready run first. */
+/* Lets everything else that is ready run first, and what the kernel reports meanwhile. */
 enum wait_result task_yield(void) MUST_CHECK;
 
 /* ---- tasks ------------------------------------------------------------------------------------------------------ */

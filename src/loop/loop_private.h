@@ -72,7 +72,7 @@ struct task {
 	uint8_t state; /* enum task_state */
 	bool cancelled;
 	enum wait_result result; /* of the wait that has just ended */
-	struct list ready_link;  /* loop->ready while TASK_READY, loop->cached_stacks while TASK_CACHED */
+	struct list ready_link;  /* loop->ready or ->yielded while TASK_READY, loop->cached_stacks while TASK_CACHED */
 	struct list all_link;    /* loop->tasks */
 	struct loop *loop;
 	const char *name;
@@ -125,7 +125,8 @@ struct loop {
 	bool stopping;
 	struct task *current;
 	struct context thread_context;
-	struct list ready; /* tasks that can go on */
+	struct list ready;   /* tasks that can go on */
+	struct list yielded; /* and those that do so in the next turn only */
 	struct list tasks; /* all */
 	unsigned task_count;
 	struct list parked;       /* watched records */

@@ -179,8 +179,9 @@ enum wait_result task_yield(void)
 	CHECK_MAGIC(task, TASK_MAGIC);
 	if (task->cancelled)
 		return WAIT_CANCELLED;
-	task->state = TASK_WAITING;
-	task_make_ready(task, WAIT_READY);
+	task->state = TASK_READY;
+	task->result = WAIT_READY;
+	list_append(&task->loop->yielded, &task->ready_link);
 	context_switch(&task->context, &task->loop->thread_context, false);
 	return task->result;
 }

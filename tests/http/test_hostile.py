@@ -6,6 +6,7 @@ import ctypes
 import re
 import socket
 import struct
+import threading
 
 import pytest
 from support.noah import Noah, free_port, local_address, wait_for
@@ -236,3 +237,30 @@ def test_an_answer_whose_machine_goes_away_is_not_made_to_look_whole(tmp_path):
             answer = read_all(visitor)
         assert answer.endswith(b"half of\r\n")
         front.wait_for_log("end=answer-cut")
+
+
+def test_who_floods_with_pipelined_requests_holds_nobody_up(front):
+    """noah answers them by itself, so nothing else makes it wait."""
+    flood = b"OPTIONS * HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n" * 3000
+
+    def send(visitor):
+        with contextlib.suppress(OSError):
+            while True:
+                visitor.sendall(flood)
+
+    def read(visitor):
+        with contextlib.suppress(OSError):
+            while visitor.recv(1 << 20):
+                pass
+
+    with front.visitor() as visitor, contextlib.ExitStack() as ends:
+        threads = [threading.Thread(target=role, args=(visitor,), daemon=True) for role in (send, read)]
+        for thread in threads:
+            thread.start()
+        ends.callback(lambda: [thread.join(20) for thread in threads])
+        ends.callback(visitor.shutdown, socket.SHUT_RDWR)
+        wait_for(lambda: front.noah.counter("requests") > 2000, 20, "the flood")
+        with front.visitor() as other:
+            other.settimeout(3)
+            other.sendall(flood[:48])
+            assert read_until(other, b"\r\n\r\n").startswith(b"HTTP/1.1 200 ")

@@ -255,6 +255,40 @@ static void test_cancel(void **state)
 	assert_int_equal(released_by_cancel, 1); /* abandoned work is released before the loop ends */
 }
 
+static void read_once(void *argument)
+{
+	struct watched *watched = argument;
+	assert_int_equal(watched_wait_readable(watched, NO_TIMEOUT), WAIT_READY);
+	*(bool *)watched->argument = true;
+}
+
+/* Who always has more to do and yields now and then lets the kernel's news in each time. */
+static void check_yield_lets_events_in(void *unused)
+{
+	struct watched watched;
+	bool was_read = false;
+	int pair[2], yields = 0;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	assert_int_equal(watched_add(&watched, pair[0]), 0);
+	watched.argument = &was_read;
+	assert_non_null(task_start(loop_current(), "reader", read_once, &watched));
+	assert_int_equal(task_sleep(1), WAIT_READY); /* its first event (writable) is past */
+	assert_int_equal(write(pair[1], "x", 1), 1);
+	for (; !was_read; yields++)
+		assert_int_equal(task_yield(), WAIT_READY);
+	assert_in_range(yields, 1, 3);
+	watched_close(&watched);
+	close(pair[1]);
+	(void)unused;
+}
+
+static void test_yield_lets_events_in(void **state)
+{
+	(void)state;
+	run_in_loop(check_yield_lets_events_in, NULL);
+}
+
 static void never_ends_by_itself(void *argument)
 {
 	struct wait_queue queue;
@@ -750,6 +784,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_wake),
 		cmocka_unit_test(test_timeout),
+		cmocka_unit_test(test_yield_lets_events_in),
 		cmocka_unit_test(test_wait_any),
 		cmocka_unit_test(test_wake_skips_ready),
 		cmocka_unit_test(test_cancel),
