@@ -18,6 +18,12 @@ const char *sql_reason_text(enum sql_reason reason)
 	return (unsigned)reason < COUNT_OF(texts) ? texts[reason] : "has no reason";
 }
 
+bool sql_reason_is_harmless(enum sql_reason reason)
+{
+	return reason == SQL_REASON_SYSTEM_VARIABLE || reason == SQL_REASON_SERVER_FUNCTION || reason == SQL_REASON_SYSTEM_TABLE ||
+	       reason == SQL_REASON_SHOW_SERVER;
+}
+
 const char *sql_kind_name(enum sql_kind kind)
 {
 	static const char *const names[] = {

@@ -18,8 +18,10 @@ enum sql_text_mode {
 	SQL_UNSAFE_CHARSET = 8,       /* character_set_client may have \ or ' as a second byte: see sql_charset_is_unsafe */
 };
 
-/* big5, cp932, gbk, gb18030, sjis: bytes above 127 then make every statement uncertain. */
-bool sql_charset_is_unsafe(struct span name);
+/* `value` is what a SET gives to names or character_set_client, as written: gbk, 'gbk', 28, gbk COLLATE x. False only for
+ * character sets that are known to have neither a quote nor a backslash as a second byte (big5, cp932, gbk, gb18030 and sjis
+ * have): with all others bytes above 127 make a statement uncertain. */
+bool sql_charset_is_unsafe(struct span value);
 
 enum sql_kind {
 	SQL_KIND_EMPTY, /* nothing but blanks and comments: the server answers with an error */
@@ -112,13 +114,16 @@ enum sql_reason {
 	    SQL_REASON_COUNT
 };
 
+/* True for reasons that only say that servers may answer differently: a statement with nothing worse may run anywhere, or again.
+ */
+bool sql_reason_is_harmless(enum sql_reason reason);
 /* Fits behind "the statement ". */
 const char *sql_reason_text(enum sql_reason reason);
 
 struct sql_class {
 	enum sql_kind kind;
 	enum sql_route route;
-	enum sql_reason reason; /* why route is not SQL_ROUTE_READ; NONE when it is */
+	enum sql_reason reason; /* why route is not SQL_ROUTE_READ; NONE when it is. Of several one that is not harmless. */
 	/* Not NONE: from this statement on the session holds state that lives on the primary's connection only, so that
 	 * everything has to go there (until `releases`, a reset, or the end). Also set when such a thing stands in a
 	 * statement of another kind: INSERT ... VALUES (GET_LOCK('a', 1)). */
@@ -127,6 +132,7 @@ struct sql_class {
 	int8_t autocommit;        /* SET autocommit: 0 or 1 (also among other settings); -1: not set here */
 	bool read_only;           /* START TRANSACTION READ ONLY */
 	bool in_version_comment;  /* the text has an executable comment that every supported server executes */
+	bool asks_insert_id;      /* LAST_INSERT_ID() stands in it somewhere */
 	struct span database;     /* USE: the name, still quoted if it was (sql_name_copy undoes that) */
 	uint64_t number;          /* KILL: the id; 0 when it is not a plain number */
 	struct span settings;     /* SET_SESSION and SET_AUTOCOMMIT: what sql_setting_next walks through */
@@ -138,7 +144,8 @@ void sql_classify(struct span text, unsigned mode, struct sql_class *out);
 /* ---- settings that can be replayed ---------------------------------------------------------------------------- */
 
 struct sql_setting {
-	struct span name;  /* "sql_mode", without scope or quotes; "names", "character set", "transaction" for those forms */
+	struct span name;  /* "sql_mode", without scope or quotes; "names", "character set", "transaction" (with a
+	                    * second word when only one of its two is set) for those forms */
 	struct span value; /* the literal as written ('...', 5, ON); for names and transaction all that follows */
 	struct span text;  /* `SET <text>` repeats it: "sql_mode = ''", "NAMES utf8mb4", "SESSION TRANSACTION ..." */
 	bool alone;        /* may not be joined with others by commas in one SET */

@@ -48,10 +48,11 @@ static inline bool sql_scan_take(struct sql_scan *scan, enum sql_word_number wor
 	return true;
 }
 
-/* The statement may not run just anywhere. The widest route wins; of equal ones the first reason. */
+/* The statement may not run just anywhere. The widest route wins; of equal ones the first reason, unless that is harmless. */
 static inline void sql_class_restrict(struct sql_class *class, enum sql_route route, enum sql_reason reason)
 {
-	if (route > class->route) {
+	if (route > class->route ||
+	    (route == class->route && sql_reason_is_harmless(class->reason) && !sql_reason_is_harmless(reason))) {
 		class->route = route;
 		class->reason = reason;
 	}

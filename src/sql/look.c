@@ -33,10 +33,17 @@ static bool is_among(struct span name, const char *const *names, size_t count)
 	return false;
 }
 
-bool sql_charset_is_unsafe(struct span name)
+bool sql_charset_is_unsafe(struct span value)
 {
-	static const char *const unsafe[] = {"big5", "cp932", "gb18030", "gbk", "sjis"};
-	return is_among(name, unsafe, COUNT_OF(unsafe));
+	static const char *const safe[] = {"ascii",   "binary", "cp1250", "cp1251", "cp1252", "cp1256",  "cp1257",
+	                                   "eucjpms", "euckr",  "gb2312", "koi8r",  "koi8u",  "latin1",  "latin2",
+	                                   "latin5",  "latin7", "tis620", "ujis",   "utf8",   "utf8mb3", "utf8mb4"};
+	if (value.size > 0 && (value.start[0] == '\'' || value.start[0] == '"'))
+		value = span_of(value.start + 1, value.size - 1);
+	size_t size = 0;
+	while (size < value.size && sql_word_fold[(uint8_t)value.start[size]] != 0)
+		size++;
+	return !is_among(span_of(value.start, size), safe, COUNT_OF(safe));
 }
 
 static struct span without_quotes(struct span name)
@@ -70,6 +77,15 @@ bool sql_name_copy(struct span name, char *out, size_t out_size)
 	return true;
 }
 
+/* The scan stands at an opening parenthesis: does the closing one follow? */
+static bool is_empty_call(const struct sql_scan *scan)
+{
+	struct sql_lexer ahead = scan->lexer;
+	struct sql_token token;
+	sql_lexer_next(&ahead, &token);
+	return sql_token_is_symbol(&token, ')');
+}
+
 /* `before` is a name or word and an opening parenthesis follows: what is called? */
 static void look_at_call(struct sql_scan *scan, const struct sql_walk *walk, bool with_column_list)
 {
@@ -92,6 +108,7 @@ static void look_at_call(struct sql_scan *scan, const struct sql_walk *walk, boo
 		sql_class_restrict(class, SQL_ROUTE_LAST, SQL_REASON_LAST_STATEMENT);
 		break;
 	case SQL_CALL_LAST_INSERT_ID:
+		class->asks_insert_id |= is_empty_call(scan);
 		sql_class_restrict(class, SQL_ROUTE_PRIMARY, SQL_REASON_LAST_INSERT_ID);
 		break;
 	case SQL_CALL_SEQUENCE:
@@ -171,10 +188,11 @@ static void look_at_system_variable(struct sql_class *class, struct span name)
 	name = without_quotes(name);
 	if (span_equal_nocase(name, SPAN("warning_count")) || span_equal_nocase(name, SPAN("error_count")))
 		sql_class_restrict(class, SQL_ROUTE_LAST, SQL_REASON_LAST_STATEMENT);
-	else if (span_equal_nocase(name, SPAN("last_insert_id")) || span_equal_nocase(name, SPAN("identity")))
+	else if (span_equal_nocase(name, SPAN("last_insert_id")) || span_equal_nocase(name, SPAN("identity"))) {
+		class->asks_insert_id = true;
 		sql_class_restrict(class, SQL_ROUTE_PRIMARY, SQL_REASON_LAST_INSERT_ID);
-	else if ((has_scope && !span_equal_nocase(scope, SPAN("session")) && !span_equal_nocase(scope, SPAN("local"))) ||
-	         !is_among(name, alike_variables, COUNT_OF(alike_variables)))
+	} else if ((has_scope && !span_equal_nocase(scope, SPAN("session")) && !span_equal_nocase(scope, SPAN("local"))) ||
+	           !is_among(name, alike_variables, COUNT_OF(alike_variables)))
 		sql_class_restrict(class, SQL_ROUTE_PRIMARY, SQL_REASON_SYSTEM_VARIABLE);
 }
 

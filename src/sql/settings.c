@@ -142,8 +142,10 @@ static void read_charset(struct sql_scan *scan, struct piece *piece, struct span
 static void read_transaction(struct sql_scan *scan, struct piece *piece, struct span first, enum scope scope)
 {
 	struct span begin = scan->token.text, last = begin;
-	bool plain = !sql_scan_at_end(scan);
+	bool plain = !sql_scan_at_end(scan), isolation = false, access = false;
 	for (; !sql_scan_at_end(scan); sql_scan_next(scan)) {
+		isolation |= span_equal_nocase(scan->token.text, SPAN("isolation"));
+		access |= span_equal_nocase(scan->token.text, SPAN("only")) || span_equal_nocase(scan->token.text, SPAN("write"));
 		plain &= scan->token.kind == SQL_TOKEN_WORD || sql_token_is_symbol(&scan->token, ',');
 		last = scan->token.text;
 	}
@@ -152,7 +154,10 @@ static void read_transaction(struct sql_scan *scan, struct piece *piece, struct 
 	              : scope == SCOPE_SESSION ? PIECE_REPLAYABLE
 	                                       : PIECE_NEXT_TRANSACTION;
 	piece->setting = (struct sql_setting){
-	    .name = SPAN("transaction"),
+	    /* Two settings: one does not undo the other. */
+	    .name = isolation == access ? SPAN("transaction")
+	            : isolation         ? SPAN("transaction isolation")
+	                                : SPAN("transaction access"),
 	    .value = span_between(begin, last),
 	    .text = span_between(first, last),
 	    .alone = true,

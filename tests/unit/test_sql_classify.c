@@ -437,6 +437,11 @@ static void settings_are_walked(void **state)
 	check_settings("SET LOCAL TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY", 1,
 	               (const char *const[][3]){{"transaction", "ISOLATION LEVEL READ COMMITTED, READ ONLY",
 	                                         "LOCAL TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY"}});
+	check_settings("SET SESSION TRANSACTION READ ONLY", 1,
+	               (const char *const[][3]){{"transaction access", "READ ONLY", "SESSION TRANSACTION READ ONLY"}});
+	check_settings("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", 1,
+	               (const char *const[][3]){{"transaction isolation", "ISOLATION LEVEL READ COMMITTED",
+	                                         "SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"}});
 	check_settings("SET @x = 1", 0, NULL);
 	check_settings("SELECT 1", 0, NULL);
 
@@ -478,7 +483,28 @@ static void details(void **state)
 	assert_true(sql_database_is_system(SPAN("`information_schema`")));
 	assert_false(sql_database_is_system(SPAN("mysql2")));
 	assert_true(sql_charset_is_unsafe(SPAN("GBK")));
+	assert_true(sql_charset_is_unsafe(SPAN("'gbk'")));
+	assert_true(sql_charset_is_unsafe(SPAN("gbk/**/COLLATE gbk_bin")));
+	assert_true(sql_charset_is_unsafe(SPAN("28")));
+	assert_true(sql_charset_is_unsafe(SPAN("x'67626b'")));
+	assert_true(sql_charset_is_unsafe(SPAN("DEFAULT")));
 	assert_false(sql_charset_is_unsafe(SPAN("utf8mb4")));
+	assert_false(sql_charset_is_unsafe(SPAN("'UTF8MB4' COLLATE utf8mb4_bin")));
+
+	/* What may run anywhere does not hide what may not. */
+	sql_classify(SPAN("SELECT @@version, f()"), 0, &class);
+	assert_int_equal(class.reason, SQL_REASON_UNKNOWN_FUNCTION);
+	sql_classify(SPAN("SELECT VERSION() FROM mysql.user INTO OUTFILE 'x'"), 0, &class);
+	assert_int_equal(class.reason, SQL_REASON_INTO);
+	sql_classify(SPAN("SELECT @@version, NEXTVAL(s), VERSION()"), 0, &class);
+	assert_int_equal(class.reason, SQL_REASON_SEQUENCE);
+
+	sql_classify(SPAN("INSERT INTO t VALUES (LAST_INSERT_ID( ))"), 0, &class);
+	assert_true(class.asks_insert_id);
+	sql_classify(SPAN("SELECT @@session.identity"), 0, &class);
+	assert_true(class.asks_insert_id);
+	sql_classify(SPAN("UPDATE t SET a = LAST_INSERT_ID(a + 1)"), 0, &class);
+	assert_false(class.asks_insert_id);
 	for (int i = 0; i < SQL_REASON_COUNT; i++)
 		assert_true(strlen(sql_reason_text((enum sql_reason)i)) > 0);
 }
