@@ -8,13 +8,20 @@
 
 #define PLUGIN SPAN("mysql_native_password")
 
+static int64_t time_left_ms(uint64_t deadline_us)
+{
+	uint64_t now = clock_monotonic_us();
+	return now >= deadline_us ? 0 : (int64_t)((deadline_us - now) / 1000);
+}
+
 enum net_result server_login_read_packet(struct stream *stream, struct mysql_packet *packet, int64_t timeout_ms)
 {
+	uint64_t deadline_us = clock_monotonic_us() + (uint64_t)timeout_ms * 1000; /* for all of it, however it drips */
 	for (;;) {
 		struct span bytes = buffer_span(&stream->input);
 		if (mysql_packet_next(&bytes, packet))
 			return NET_OK;
-		enum net_result result = stream_fill(stream, timeout_ms);
+		enum net_result result = stream_fill(stream, time_left_ms(deadline_us));
 		if (result != NET_OK)
 			return result;
 	}
@@ -107,12 +114,6 @@ static enum net_result answer_switch(struct stream *stream, const struct mysql_p
 	mysql_packet_end(&writer);
 	ASSERT(!writer.failed);
 	return stream_write_bytes(stream, writer.start, writer.size, timeout_ms);
-}
-
-static int64_t time_left_ms(uint64_t deadline_us)
-{
-	uint64_t now = clock_monotonic_us();
-	return now >= deadline_us ? 0 : (int64_t)((deadline_us - now) / 1000);
 }
 
 enum server_login_result server_login(struct stream *stream, const struct address *to, const struct server_identity *identity,
