@@ -149,6 +149,20 @@ static void bind_session(struct session *session, enum sql_reason reason)
 	session->held |= 1ull << reason;
 }
 
+/* May a statement that was prepared before mean something else when it is prepared again? What drivers set all the time does not
+ * do that. */
+static bool changes_meaning(struct span name)
+{
+	static const char *const plain[] = {
+	    "autocommit",   "foreign_key_checks", "max_statement_time",    "net_read_timeout",      "net_write_timeout",
+	    "transaction",  "transaction access", "transaction isolation", "transaction_isolation", "transaction_read_only",
+	    "tx_isolation", "tx_read_only",       "unique_checks",         "wait_timeout"};
+	for (size_t i = 0; i < COUNT_OF(plain); i++)
+		if (span_equal_nocase(name, span_of_text(plain[i])))
+			return false;
+	return true;
+}
+
 static void record_settings(struct session *session, const struct sql_class *class)
 {
 	struct sql_setting_walk walk = sql_settings_of(class, session_text_mode(session));
@@ -159,10 +173,10 @@ static void record_settings(struct session *session, const struct sql_class *cla
 		if (!state_record(&session->state, setting.name, setting.text, setting.alone))
 			bind_session(session, SQL_REASON_SET_SPECIAL);
 		if (span_equal_nocase(setting.name, SPAN("names")) || span_equal_nocase(setting.name, SPAN("character set")) ||
-		    span_equal_nocase(setting.name, SPAN("character_set_client"))) {
-			struct span rest = span_trim(setting.value);
-			session->charset_is_unsafe = sql_charset_is_unsafe(span_cut(&rest, ' '));
-		}
+		    span_equal_nocase(setting.name, SPAN("character_set_client")))
+			session->charset_is_unsafe = sql_charset_is_unsafe(setting.value);
+		if (changes_meaning(setting.name))
+			session->context++;
 	}
 	if (was_current)
 		connection->state_version = session->state.version;
@@ -209,6 +223,30 @@ static enum outcome take_long(struct session *session, struct command *command)
 	return route_to_primary(session, command);
 }
 
+static enum outcome run_on_primary(struct session *session, struct command *command)
+{
+	command->class = (struct sql_class){.kind = SQL_KIND_OTHER, .route = SQL_ROUTE_PRIMARY, .autocommit = -1};
+	return route_to_primary(session, command);
+}
+
+/* An id from noah's greeting means nothing to a server. */
+static enum outcome refuse_kill(struct session *session, uint64_t id)
+{
+	session_set_problem(session,
+	                    "%lu is noah's id of a session; KILL takes the server's, which SELECT CONNECTION_ID() gives there",
+	                    (unsigned long)id);
+	return OUTCOME_KILL;
+}
+
+static enum outcome run_process_kill(struct session *session, struct command *command)
+{
+	if (!command->whole || command_payload(command).size != 5)
+		return OUTCOME_MALFORMED;
+	struct mysql_reader reader = mysql_reader_of(span_of(command_payload(command).start + 1, 4));
+	uint32_t id = mysql_read_u32(&reader);
+	return id >= SESSION_ID_FIRST ? refuse_kill(session, id) : run_on_primary(session, command);
+}
+
 static enum outcome run_query(struct session *session, struct command *command)
 {
 	BOARD_COUNT(session_lane(session), statements, 1);
@@ -216,6 +254,8 @@ static enum outcome run_query(struct session *session, struct command *command)
 		return take_long(session, command);
 	struct span payload = command_payload(command);
 	sql_classify(span_of(payload.start + 1, payload.size - 1), session_text_mode(session), &command->class);
+	if (UNLIKELY(command->class.kind == SQL_KIND_KILL && command->class.number >= SESSION_ID_FIRST))
+		return refuse_kill(session, command->class.number);
 	if (command->class.route == SQL_ROUTE_LAST)
 		return route_to_last(session, command);
 	if (command->class.route == SQL_ROUTE_READ)
@@ -284,12 +324,6 @@ static enum outcome run_set_option(struct session *session, struct command *comm
 	return OUTCOME_DONE;
 }
 
-static enum outcome run_on_primary(struct session *session, struct command *command)
-{
-	command->class = (struct sql_class){.kind = SQL_KIND_OTHER, .route = SQL_ROUTE_PRIMARY, .autocommit = -1};
-	return route_to_primary(session, command);
-}
-
 static enum outcome dispatch(struct session *session, struct command *command)
 {
 	switch (command->number) {
@@ -315,12 +349,13 @@ static enum outcome dispatch(struct session *session, struct command *command)
 		return run_init_db(session, command);
 	case MYSQL_COM_RESET_CONNECTION:
 		return run_reset(session, command);
+	case MYSQL_COM_PROCESS_KILL:
+		return run_process_kill(session, command);
 	case MYSQL_COM_SET_OPTION:
 		return run_set_option(session, command);
 	case MYSQL_COM_FIELD_LIST:
 	case MYSQL_COM_STATISTICS:
 	case MYSQL_COM_PROCESS_INFO:
-	case MYSQL_COM_PROCESS_KILL:
 	case MYSQL_COM_CREATE_DB:
 	case MYSQL_COM_DROP_DB:
 	case MYSQL_COM_DEBUG:

@@ -220,6 +220,7 @@ static enum exchange_result relay(struct session *session, struct server_connect
 			exchange->failed = response.is_error;
 			exchange->has_status = response.has_status;
 			exchange->status = response.ok.status;
+			exchange->insert_id = response.has_status && !response.is_error ? response.ok.last_insert_id : 0;
 		} else if (event != MYSQL_RESPONSE_MORE && event != MYSQL_RESPONSE_RESULT) {
 			session_set_problem(session, "%s: its answer is not the protocol", connection->name);
 			return session->answer_begun ? EXCHANGE_CUT : EXCHANGE_LOST;

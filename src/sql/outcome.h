@@ -37,6 +37,7 @@ enum outcome_log { SILENT, SAID_RARELY, SAID };
 	X(OUTCOME_MALFORMED, 1835, "HY000", GOES_ON, SAID_RARELY, "Malformed communication packet")                                  \
 	X(OUTCOME_OUT_OF_ORDER, 1156, "08S01", ENDS, SAID_RARELY, "Got packets out of order")                                        \
 	X(OUTCOME_TOO_LARGE, 1153, "08S01", ENDS, SAID_RARELY, "Got a packet bigger than 1 GB")                                      \
+	X(OUTCOME_KILL, 1094, "HY000", GOES_ON, SILENT, "Unknown thread id: ")                                                       \
 	X(OUTCOME_NO_STATEMENT, 1243, "HY000", GOES_ON, SILENT, "Unknown prepared statement handler ")                               \
 	X(OUTCOME_TOO_MANY_STATEMENTS, 1461, "42000", GOES_ON, SAID_RARELY,                                                          \
 	  "Can't create more than 16384 prepared statements in one session")                                                         \

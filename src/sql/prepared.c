@@ -42,6 +42,7 @@ struct prepared *prepared_add(struct prepared_table *table, struct span text, co
 	item->kind = class->kind;
 	item->route = class->route;
 	item->binds = class->binds;
+	item->asks_insert_id = class->asks_insert_id;
 	if (text.size > 0 && table->text_bytes + text.size <= PREPARED_TEXT_BYTES_MOST && (item->text = malloc(text.size)) != NULL) {
 		memcpy(item->text, text.start, text.size);
 		item->text_size = (uint32_t)text.size;

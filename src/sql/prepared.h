@@ -25,7 +25,9 @@ struct prepared {
 	enum sql_kind kind;
 	enum sql_route route;
 	enum sql_reason binds;
-	char *text; /* NULL: not kept */
+	bool asks_insert_id;
+	uint64_t context; /* the session's, when it was prepared */
+	char *text;       /* NULL: not kept */
 	uint32_t text_size;
 	/* Where it is prepared: the id there, good while the connection's incarnation is still this one (0: never). */
 	struct {
@@ -35,8 +37,9 @@ struct prepared {
 	} at[SLOT_COUNT];
 	uint8_t *types; /* 2 bytes for each parameter, as last sent by the client; NULL: never */
 	uint32_t types_version;
-	bool has_long_data;    /* the next execution goes to the primary, where the data is */
-	enum slot cursor_slot; /* where it was executed last: fetches go there */
+	bool has_long_data;             /* the next execution goes to the primary, where the data is, */
+	uint64_t long_data_incarnation; /* on this connection; 0: some of it is lost */
+	enum slot cursor_slot;          /* where it was executed last: fetches go there */
 };
 
 struct prepared_table {

@@ -33,9 +33,7 @@ static bool is_harmless(const struct session *session, const struct sql_class *c
 	    (class->kind == SQL_KIND_SET_AUTOCOMMIT && class->autocommit == 1))
 		return true;
 	return class->kind == SQL_KIND_READ &&
-	       (class->route == SQL_ROUTE_READ || class->reason == SQL_REASON_SYSTEM_VARIABLE ||
-	        class->reason == SQL_REASON_SERVER_FUNCTION || class->reason == SQL_REASON_SYSTEM_TABLE ||
-	        class->reason == SQL_REASON_SHOW_SERVER || class->reason == SQL_REASON_EXPLAIN);
+	       (class->route == SQL_ROUTE_READ || sql_reason_is_harmless(class->reason) || class->reason == SQL_REASON_EXPLAIN);
 }
 
 /* ---- reads ---------------------------------------------------------------------------------------------------- */
@@ -195,11 +193,11 @@ enum outcome route_to_reader(struct session *session, struct command *command)
 		    to_primary ? connection_to_primary(session, &connection) : connection_to_replica(session, row, &connection);
 		if (reached == OUTCOME_DONE && command->prepared != NULL)
 			reached = statement_fit(session, connection, command);
-		if (reached == OUTCOME_CANCELLED || reached == OUTCOME_NO_MEMORY)
+		if (reached == OUTCOME_CANCELLED || reached == OUTCOME_NO_MEMORY || (to_primary && reached == OUTCOME_STATE_LOST))
 			return reached;
 		if (reached != OUTCOME_DONE) {
-			if (!to_primary && reached == OUTCOME_SETTING_REFUSED)
-				session->stays_on_primary = true; /* its settings work there only */
+			if (!to_primary && reached == OUTCOME_SETTING_REFUSED && connection->row >= 0) /* not because it was lost */
+				session->stays_on_primary = true;                                          /* its settings work there only */
 			note_tried(&tried, choice, row);
 			continue;
 		}
@@ -207,11 +205,12 @@ enum outcome route_to_reader(struct session *session, struct command *command)
 			note_stale(session, connection);
 		if (attempt > 0)
 			BOARD_COUNT(session_lane(session), statements_rerun, 1);
-		struct exchange exchange = {.may_run_again = true};
+		struct exchange exchange = {.may_run_again = true, .give_id = command->give_id};
 		enum exchange_result result = exchange_run(session, connection, command, &exchange);
 		if (LIKELY(result == EXCHANGE_DONE)) {
 			count_answered_by(session, connection, command, &exchange);
 			command->failed = exchange.failed;
+			command->answer = exchange.prepared;
 			command_record(session, &command->class, exchange.failed);
 			return OUTCOME_DONE;
 		}
@@ -251,6 +250,12 @@ enum outcome route_to_primary(struct session *session, struct command *command)
 		outcome = statement_fit(session, connection, command);
 	if (outcome == OUTCOME_NO_PRIMARY && command->whole && is_harmless(session, &command->class))
 		return route_to_reader(session, command);
+	if (outcome == OUTCOME_DONE && command->class.asks_insert_id && session->insert_incarnation != 0 &&
+	    session->insert_incarnation != connection->incarnation) {
+		session->insert_incarnation = 0; /* said once */
+		session_set_problem(session, "the connection that knew LAST_INSERT_ID() is gone");
+		outcome = OUTCOME_LAST_LOST;
+	}
 	if (outcome != OUTCOME_DONE)
 		return outcome;
 	bool may_run_again = command->whole && is_harmless(session, &command->class);
@@ -262,6 +267,8 @@ enum outcome route_to_primary(struct session *session, struct command *command)
 		return route_outcome(result);
 	if (exchange.has_status)
 		session->status = exchange.status;
+	if (exchange.insert_id != 0 || command->class.kind == SQL_KIND_MANY)
+		session->insert_incarnation = session->last_incarnation;
 	command->failed = exchange.failed;
 	command->answer = exchange.prepared;
 	command_record(session, &command->class, exchange.failed);

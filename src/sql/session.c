@@ -32,7 +32,7 @@ void session_start(struct sql_core *core, struct sql_database *database, int des
 	session->core = core;
 	session->database = database;
 	session->from = *from;
-	session->id = atomic_fetch_add(&last_session_id, 1) + 1;
+	session->id = SESSION_ID_FIRST | (atomic_fetch_add(&last_session_id, 1) + 1);
 	session->status = MYSQL_STATUS_AUTOCOMMIT;
 	session->multi_option = -1;
 	for (unsigned slot = 0; slot < SLOT_COUNT; slot++) {
@@ -234,6 +234,7 @@ bool session_set_schema(struct session *session, struct span schema)
 		return false;
 	memcpy(copy, schema.start, schema.size);
 	copy[schema.size] = '\0';
+	session->context += session->schema == NULL || strcmp(session->schema, copy) != 0;
 	free(session->schema);
 	session->schema = copy;
 	session->schema_version++;
@@ -247,8 +248,9 @@ void session_forget_state(struct session *session)
 	session->held = 0;
 	session->stays_on_primary = false;
 	session->multi_option = -1;
-	session->charset_is_unsafe = false;
+	session->charset_is_unsafe = login_collation_is_unsafe(session->collation);
 	session->has_last = false;
+	session->insert_incarnation = 0;
 }
 
 bool session_is_held(const struct session *session)

@@ -15,6 +15,8 @@
 #define SESSION_SCHEMA_SIZE     257u  /* 64 */
 #define SESSION_ATTRIBUTES_MOST 2048u /* connect attributes past this are not passed on */
 #define SESSION_PROBLEM_SIZE    700u
+/* Clients see ids from here on, which no server gives to a connection: a KILL with one can never hit somebody else's. */
+#define SESSION_ID_FIRST 0x80000000u
 
 /* What noah offers to clients. Servers are then asked for exactly what the client took, so that bytes pass through untouched. Not
  * offered: TLS, compression, LOAD DATA LOCAL, and MariaDB's own extensions. */
@@ -72,14 +74,16 @@ struct session {
 	bool was_reset;
 	bool charset_is_unsafe;
 	struct state state;
+	uint64_t context; /* grows when the same text may mean something else: other schema, other settings */
 	struct prepared_table prepared;
 
 	/* where */
 	struct server_connection connections[SLOT_COUNT];
 	uint64_t incarnations;
-	bool has_last;             /* a statement has run: */
-	enum slot last_slot;       /* here, */
-	uint64_t last_incarnation; /* on this connection */
+	bool has_last;               /* a statement has run: */
+	enum slot last_slot;         /* here, */
+	uint64_t last_incarnation;   /* on this connection */
+	uint64_t insert_incarnation; /* the connection that knows LAST_INSERT_ID(); 0: it is 0 */
 
 	/* the command under way */
 	uint8_t reply_sequence; /* of noah's own answer to it */
@@ -205,6 +209,7 @@ struct exchange {
 	bool may_run_again; /* a server that is down is not waited for */
 	bool has_status;
 	uint16_t status;
+	uint64_t insert_id; /* that its last OK told */
 	bool has_prepared;
 	struct mysql_prepared prepared;
 	uint32_t give_id; /* COM_STMT_PREPARE: the id that the client shall see */

@@ -49,18 +49,28 @@ enum outcome statement_prepare(struct session *session, struct command *command)
 	if (item == NULL)
 		return OUTCOME_TOO_MANY_STATEMENTS;
 	command->give_id = item->id;
+	item->context = session->context;
 	/* Preparing executes nothing: it binds nothing, and may be done again elsewhere. */
 	command->class.kind = command->class.route == SQL_ROUTE_READ ? SQL_KIND_READ : SQL_KIND_OTHER;
 	command->class.binds = SQL_REASON_NONE;
+	command->class.asks_insert_id = false;
+	/* FOUND_ROWS() goes on to be about the statement before: that may be just what is prepared here. */
+	bool has_last = session->has_last;
+	enum slot last_slot = session->last_slot;
+	uint64_t last_incarnation = session->last_incarnation;
+	session->has_last = false;
 	enum outcome outcome = route_to_primary(session, command);
 	if (outcome != OUTCOME_DONE || command->failed || !session->has_last) {
 		prepared_remove(&session->prepared, item);
-		return outcome;
+	} else {
+		item->parameters = command->answer.parameters;
+		item->at[session->last_slot].incarnation = session->last_incarnation;
+		item->at[session->last_slot].id = command->answer.statement_id;
 	}
-	item->parameters = command->answer.parameters;
-	item->at[session->last_slot].incarnation = session->last_incarnation;
-	item->at[session->last_slot].id = command->answer.statement_id;
-	return OUTCOME_DONE;
+	session->has_last = has_last;
+	session->last_slot = last_slot;
+	session->last_incarnation = last_incarnation;
+	return outcome;
 }
 
 /* ---- making a command fit a connection ------------------------------------------------------------------------ */
@@ -75,6 +85,11 @@ static enum outcome prepare_at(struct session *session, struct server_connection
 {
 	if (item->text == NULL) {
 		session_set_problem(session, "a prepared statement too long to be kept was lost with its connection");
+		return OUTCOME_STATE_LOST;
+	}
+	if (item->context != session->context) {
+		session_set_problem(session,
+		                    "a statement prepared for another database or under other settings was lost with its connection");
 		return OUTCOME_STATE_LOST;
 	}
 	size_t size = (size_t)item->text_size + MYSQL_HEADER_SIZE + 1;
@@ -150,6 +165,11 @@ enum outcome statement_fit(struct session *session, struct server_connection *co
 	enum outcome outcome = OUTCOME_DONE;
 	if (UNLIKELY(!is_prepared_at(item, connection, slot)))
 		outcome = prepare_at(session, connection, slot, item);
+	if (outcome == OUTCOME_DONE && command->number == MYSQL_COM_STMT_EXECUTE && item->has_long_data &&
+	    item->long_data_incarnation != connection->incarnation) {
+		session_set_problem(session, "the long data that was sent for it was lost with its connection");
+		return OUTCOME_STATE_LOST;
+	}
 	if (outcome == OUTCOME_DONE && command->number == MYSQL_COM_STMT_EXECUTE)
 		outcome = fit_types(session, slot, command);
 	if (outcome != OUTCOME_DONE)
@@ -178,13 +198,19 @@ enum outcome statement_execute(struct session *session, struct command *command)
 	else if (parameters.has_types &&
 	         !prepared_keep_types(item, (const uint8_t *)command_payload(command).start + parameters.types))
 		return OUTCOME_NO_MEMORY;
-	command->class = (struct sql_class){.kind = item->kind, .route = item->route, .binds = item->binds, .autocommit = -1};
-	if (item->text != NULL && item->kind != SQL_KIND_READ &&
-	    item->kind != SQL_KIND_WRITE) /* what it sets has to be known again */
+	command->class = (struct sql_class){
+	    .kind = item->kind, .route = item->route, .binds = item->binds, .autocommit = -1, .asks_insert_id = item->asks_insert_id};
+	bool is_plain = item->kind == SQL_KIND_READ || item->kind == SQL_KIND_WRITE;
+	if (item->text == NULL && !is_plain) /* nobody can tell any more what it sets */
+		command->class.binds = SQL_REASON_UNKNOWN;
+	if (item->text != NULL && !is_plain) /* what it sets has to be known again */
 		sql_classify(span_of(item->text, item->text_size), session_text_mode(session), &command->class);
 	if (item->route == SQL_ROUTE_READ)
 		BOARD_COUNT(session_lane(session), statements_read, 1);
 	bool has_all = item->text != NULL && (item->parameters == 0 || item->types != NULL);
+	/* Where it is not prepared yet it would become something else in another schema. */
+	has_all =
+	    has_all && (item->context == session->context || is_prepared_at(item, &session->connections[SLOT_REPLICA], SLOT_REPLICA));
 	bool anywhere = route_may_read_anywhere(session, item->route) && !item->has_long_data && command->whole && has_all;
 	if (anywhere)
 		outcome = route_to_reader(session, command);
@@ -205,16 +231,29 @@ enum outcome statement_long_data(struct session *session, struct command *comman
 {
 	if (find_statement(session, command, 7) != OUTCOME_DONE)
 		return OUTCOME_DONE;
+	struct prepared *item = command->prepared;
 	struct server_connection *connection = NULL;
+	uint16_t status = session->status;
+	uint64_t held = session->held;
 	enum outcome outcome = connection_to_primary(session, &connection);
+	if (outcome == OUTCOME_TRANSACTION_LOST || outcome == OUTCOME_STATE_LOST) {
+		session->status = status; /* nobody can be told here: the next statement finds it again */
+		session->held = held;
+	}
 	if (outcome == OUTCOME_DONE)
 		outcome = statement_fit(session, connection, command);
-	command->prepared->has_long_data = true;
+	uint64_t incarnation = connection->incarnation;
+	bool follows = !item->has_long_data || item->long_data_incarnation == incarnation;
+	item->has_long_data = true;
+	item->long_data_incarnation = 0;
+	if (outcome != OUTCOME_DONE)
+		return outcome == OUTCOME_CANCELLED ? outcome : OUTCOME_DONE;
 	struct exchange exchange = {0};
 	/* A connection that is lost here is found lost by the next statement. */
-	if (outcome == OUTCOME_DONE && exchange_run(session, connection, command, &exchange) == EXCHANGE_CLIENT_LOST)
-		return OUTCOME_CLIENT_LOST;
-	return OUTCOME_DONE;
+	enum exchange_result result = exchange_run(session, connection, command, &exchange);
+	if (result == EXCHANGE_DONE && follows)
+		item->long_data_incarnation = incarnation;
+	return result == EXCHANGE_CLIENT_LOST ? OUTCOME_CLIENT_LOST : OUTCOME_DONE;
 }
 
 /* No answer either. */
@@ -233,8 +272,9 @@ enum outcome statement_close(struct session *session, struct command *command)
 		uint32_t id = item->at[slot].id;
 		const uint8_t argument[4] = {(uint8_t)id, (uint8_t)(id >> 8), (uint8_t)(id >> 16), (uint8_t)(id >> 24)};
 		mysql_write_command(&writer, MYSQL_COM_STMT_CLOSE, span_of(argument, sizeof argument));
-		/* A connection that does not take it is found broken by the next statement. */
-		(void)!stream_write_bytes(&connection->stream, writer.start, writer.size, 1000);
+		/* A connection that does not take it, or half of it, is found broken by the next statement. */
+		if (stream_write_bytes(&connection->stream, writer.start, writer.size, 1000) != NET_OK)
+			stream_close(&connection->stream);
 	}
 	prepared_remove(&session->prepared, item);
 	return OUTCOME_DONE;
