@@ -24,6 +24,24 @@ static struct listener *find(struct supervisor *supervisor, uint32_t kind, const
 	return NULL;
 }
 
+static bool is_everywhere(const struct address *address)
+{
+	static const uint8_t zero[sizeof address->ip];
+	return memcmp(address->ip, zero, address->family == ADDRESS_IPV4 ? 4 : sizeof zero) == 0;
+}
+
+/* Our own socket that keeps another one from being opened: a wildcard and a single address at the same port. */
+static const struct listener *find_in_the_way(const struct supervisor *supervisor, const struct address *address)
+{
+	for (unsigned i = 0; i < supervisor->listener_count; i++) {
+		const struct address *other = &supervisor->listeners[i].name.address;
+		if (other->family != ADDRESS_UNIX && address->family != ADDRESS_UNIX && other->port == address->port &&
+		    (is_everywhere(other) || is_everywhere(address)))
+			return &supervisor->listeners[i];
+	}
+	return NULL;
+}
+
 static bool want(struct supervisor *supervisor, uint32_t kind, const struct address *address, char *why, size_t why_size)
 {
 	struct listener *listener = find(supervisor, kind, address);
@@ -39,7 +57,11 @@ static bool want(struct supervisor *supervisor, uint32_t kind, const struct addr
 	}
 	int descriptor = net_listen(address, LISTEN_QUEUE);
 	if (descriptor < 0) {
-		const char *mend = descriptor == -EADDRINUSE
+		const struct listener *ours = descriptor == -EADDRINUSE ? find_in_the_way(supervisor, address) : NULL;
+		const char *mend = ours != NULL ? "noah itself listens at this port, on all addresses now or by the new file: restart it "
+		                                  "to change that, or choose "
+		                                  "another port"
+		                   : descriptor == -EADDRINUSE
 		                       ? "another program listens there (see: ss -ltnp); stop it or choose another address"
 		                   : descriptor == -EADDRNOTAVAIL ? "this server has no such address"
 		                   : descriptor == -EACCES        ? "not allowed: start noah as root, or give it CAP_NET_BIND_SERVICE"

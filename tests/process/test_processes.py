@@ -324,6 +324,15 @@ def test_taken_address_refuses_the_reload(tmp_path, site):
         assert noah.status()["generation"] == 1
 
 
+def test_address_within_the_wildcard_says_that_noah_has_it(tmp_path, site):
+    port = free_port(site.address)
+    everywhere = site.text().replace(f'"{site.address}:{site.port}"', f'"0.0.0.0:{port}"')
+    with Noah(tmp_path, everywhere) as noah:
+        output = noah.reload(site.text(listen=[port]), expect=1)
+        assert "noah itself listens at this port" in output and "restart" in output
+        assert site.get(port=port) == (200, b"hello")
+
+
 def test_hangup_reloads(tmp_path, site):
     with Noah(tmp_path, site.text()) as noah:
         noah.write(site.text(extra="log: { access: " + str(tmp_path / "access.log") + " }"))

@@ -700,7 +700,6 @@ static atomic_bool crowd_is_full, crowd_may_go;
 static void crowd_of_another_loop(void *unused)
 {
 	struct crowd crowd = { .started = 0 };
-
 	wait_queue_init(&crowd.queue);
 	while (task_start(loop_current(), "crowd", crowd_member, &crowd) != NULL)
 		crowd.started++;
@@ -724,10 +723,7 @@ static struct timer lonely_timer;
 
 static void look_whether_resumed(struct timer *timer)
 {
-	if (lonely.resumed > 0)
-		loop_stop(loop_current());
-	else
-		timer_set(timer, 1);
+	lonely.resumed > 0 ? loop_stop(loop_current()) : timer_set(timer, 1);
 }
 
 static void let_crowd_go(struct timer *timer)
