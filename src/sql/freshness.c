@@ -21,7 +21,9 @@
 #define WATCH_SECONDS     1   /* one MASTER_GTID_WAIT; repeated as long as the position is wanted */
 #define FAR_BEHIND_WAITS \
 	5 /* a replica that has been behind for so many times fresh_wait is not waited for until it has caught up */
-#define CHASE_US 10000000u /* a lagging replica is watched for this long after the last read that wanted it */
+/* What a replica has applied is believed for so long: its owner may put an older copy of the data there without restarting it. */
+#define BELIEVED_US 500000u
+#define CHASE_US    10000000u /* a lagging replica is watched for this long after the last read that wanted it */
 
 /* Knows what the replica at `row` has applied. Made with the first read that wants to know, freed with the database. */
 struct watcher {
@@ -32,6 +34,7 @@ struct watcher {
 	struct wait_queue wake;   /* the watcher's task sleeps here */
 	struct list readers;      /* struct reader, in the order in which they came */
 	struct position applied;  /* at least this; only while the connection is open */
+	uint64_t applied_us;      /* when that was learned */
 	struct position chased;   /* what a read wanted that did not wait, or has given up */
 	uint64_t chase_until_us;  /* 0: nothing is chased */
 	uint64_t behind_since_us; /* since when what is asked for has not been applied; 0: nothing is outstanding */
@@ -288,10 +291,13 @@ static bool watch(struct watcher *watcher, const struct position *target)
 	if (kind != MYSQL_RESULT_ROWS || mysql_row_next(&result, fields, 2) != MYSQL_ROW || fields[0].start == NULL)
 		return false;
 	struct position applied;
+	/* In place of what was known before, not beside it. */
+	watcher->applied.count = 0;
+	watcher->applied_us = clock_monotonic_us();
+	if (fields[1].start != NULL && position_parse(fields[1], &applied))
+		watcher->applied = applied;
 	if (span_equal(fields[0], SPAN("0")))
 		position_merge(&watcher->applied, target);
-	if (fields[1].start != NULL && position_parse(fields[1], &applied))
-		position_merge(&watcher->applied, &applied);
 	return true;
 }
 
@@ -377,7 +383,9 @@ bool freshness_has(struct freshness *freshness, int row, const struct position *
 	if (needed->count == 0)
 		return true; /* nothing was ever written */
 	struct watcher *watcher = find_watcher(freshness, row);
-	return watcher != NULL && own_is_quiet(&watcher->own) && position_includes(&watcher->applied, needed);
+	return watcher != NULL && own_is_quiet(&watcher->own) &&
+	       loop_now_us(freshness->database->core->loop) < watcher->applied_us + BELIEVED_US &&
+	       position_includes(&watcher->applied, needed);
 }
 
 static void forget_reader(void *argument)

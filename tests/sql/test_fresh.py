@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """No read misses a write that was acknowledged before it began. 2,000 pairs here; fresh_pairs.py runs as many as it is told to."""
 import multiprocessing
+import time
 
 import fresh_pairs
 from conftest import WHERE, Site
@@ -58,3 +59,28 @@ def test_writes_that_bypass_noah(site):
             site_value = 1000 + i
             site.primary.query(f"INSERT INTO shop.item (name, price) VALUES ('bypass', {site_value})")
             assert client.one("SELECT MAX(price) FROM item WHERE name = 'bypass'") == str(site_value)
+
+
+def test_an_older_copy_put_on_a_replica_that_runs_on(own_site):
+    """As loading a dump does: replication stops, the data and the position go back, replication starts again. noah's own connection to
+    it stays open all the while."""
+    site = own_site
+    site.noah.reload(site.text("    fresh_wait: 50ms\n"))
+    client = site.client()
+    older = site.replica.query_one("SELECT @@gtid_slave_pos")
+    client.query("INSERT INTO item (name) VALUES ('new')")
+    wait_for(lambda: client.one(WHERE) == "replica", 20, "the replica to be read")
+    site.replica.stop_replication()
+    stopped = time.monotonic()
+    wait_for(lambda: site.noah.target(f"{site.replica.address}:{site.replica.port}")["role"] != "replica", 20, "noah to see it")
+    with site.replica.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SET SESSION sql_log_bin = 0")
+        cursor.execute("DELETE FROM shop.item")
+        cursor.execute("RESET MASTER")
+        cursor.execute(f"SET GLOBAL gtid_slave_pos = '{older}'")
+        cursor.execute("CHANGE MASTER TO MASTER_DELAY=3600")
+        wait_for(lambda: time.monotonic() - stopped > 1, 20, "the time that loading takes")
+        cursor.execute("START SLAVE")
+    wait_for(lambda: site.noah.target(f"{site.replica.address}:{site.replica.port}")["role"] == "replica", 20, "noah to see it again")
+    for _ in range(20):
+        assert client.one("SELECT COUNT(*) FROM item WHERE name = 'new'") == "1"
