@@ -108,8 +108,10 @@ $(BUILD)/bench/%: bench/%.c $(filter $(addprefix $(BUILD)/object/,base/% loop/% 
 	$(Q)$(COMPILE) $(LDFLAGS_ALL) -o $@ $^
 
 unit: $(UNIT_TESTS)
-# make arm64 ARM64=1 BUILD=build/arm64: what tests/run runs under qemu. Not here: tests of what needs a library.
-ARM64_TESTS := $(filter $(addprefix $(BUILD)/unit/test_,base loop net http_% mysql_response sql_classify board roles upstream messages cluster_values),$(UNIT_TESTS))
+# make arm64 ARM64=1 BUILD=build/arm64: what tests/run runs under qemu. Not here: tests of what needs a library, and of messages
+# (descriptors that do not fit are not closed by qemu's recvmsg as they are by the kernel's).
+ARM64_NAMES := base loop net http_% mysql_response sql_classify board roles upstream cluster_values
+ARM64_TESTS := $(filter $(addprefix $(BUILD)/unit/test_,$(ARM64_NAMES)),$(UNIT_TESTS))
 arm64: $(ARM64_TESTS)
 fuzzers: $(FUZZERS)
 replays: $(REPLAYS)
