@@ -82,7 +82,7 @@ struct board_target {
 	struct address address;
 };
 
-/* Who is primary: the one owner of this truth is watch (later: keeper). */
+/* Who is primary: the one owner of this truth is watch. */
 struct board_database {
 	char name[CLUSTER_NAME_SIZE]; /* supervisor; "" = free */
 	/* epoch << 32 | (target row + 1); 0 in the low half: no primary. The epoch grows by one with each change. Written by watch.

@@ -16,7 +16,7 @@
 #define HTTP_VIA_MOST         16u   /* proxies that a request may have passed: 508 */
 #define HTTP_LISTENERS_MOST   1024u /* addresses on which connections were ever accepted */
 #define HTTP_LINGER_MS        2000  /* how long a connection that is closed after an error may take to read why */
-#define HTTP_FIRST_REQUEST_MS 30000 /* from accept to the first byte, when no site's idle timeout is known yet */
+#define HTTP_FIRST_REQUEST_MS 30000 /* the timeouts of requests and of idling, where no site is known that has one */
 #define HTTP_DOWN_SLICE_MS    250   /* how often a request that waits for its first byte looks whether its server has died */
 #define HTTP_ROUNDS_AT_ONCE   16u   /* buffers relayed, or requests answered, before other connections have their turn */
 #define HTTP_DETAIL_SIZE      512u
@@ -26,7 +26,7 @@
 enum http_culprit {
 	BY_NOBODY,
 	BY_VISITOR,
-	BY_SERVER, /* these two are failures: counted, and written to noah's log too */
+	BY_SERVER, /* these two are failures: written to noah's log too */
 	BY_NOAH,
 };
 
