@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The loop of one thread. One turn: run what is ready, run the idle hooks, sleep in epoll_wait until something happens or a timer
- * is due, note what happened, run the timers and the messages of other threads.
+ * The loop of one thread. One turn: run what is ready, sleep in epoll_wait until something happens or a timer is due,
+ * note what happened, run the timers and the messages of other threads.
  */
 #include "loop/loop_private.h"
 
@@ -78,20 +78,10 @@ void loop_free(struct loop *loop)
 	free(loop);
 }
 
-static void add_hook(struct loop_hook *hooks, unsigned *count, void (*run)(void *argument), void *argument)
-{
-	ASSERT(*count < LOOP_HOOKS_MOST);
-	hooks[(*count)++] = (struct loop_hook){ run, argument };
-}
-
-void loop_on_idle(struct loop *loop, void (*run)(void *argument), void *argument)
-{
-	add_hook(loop->idle_hooks, &loop->idle_hook_count, run, argument);
-}
-
 void loop_on_free(struct loop *loop, void (*run)(void *argument), void *argument)
 {
-	add_hook(loop->free_hooks, &loop->free_hook_count, run, argument);
+	ASSERT(loop->free_hook_count < LOOP_HOOKS_MOST);
+	loop->free_hooks[loop->free_hook_count++] = (struct loop_hook){ run, argument };
 }
 
 /* ---- messages from other threads ---- */
@@ -208,8 +198,6 @@ void loop_run(struct loop *loop)
 	loop->now_us = clock_monotonic_us();
 	while (has_work_left(loop)) {
 		run_ready(loop);
-		for (unsigned i = 0; i < loop->idle_hook_count; i++)
-			loop->idle_hooks[i].run(loop->idle_hooks[i].argument);
 		if (has_work_left(loop))
 			wait_for_events(loop);
 	}

@@ -122,9 +122,6 @@ void loop_post_message(struct loop *loop, struct loop_message *message);
 /* Runs when the loop is freed, on the thread that frees it: for what a folder keeps for each loop. At most 4 of them. */
 void loop_on_free(struct loop *loop, void (*run)(void *argument), void *argument);
 
-/* Runs before every sleep of the loop, when all that was ready has run: for flushing what was gathered. At most 4 of them. */
-void loop_on_idle(struct loop *loop, void (*run)(void *argument), void *argument);
-
 /* ---- timers: callbacks without a task (inline record; embed it) ----------------------------------------------- */
 
 struct timer {

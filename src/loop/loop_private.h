@@ -139,8 +139,8 @@ struct loop {
 	pthread_mutex_t posted_lock;
 	struct list posted;
 	atomic_bool wake_sent;
-	struct loop_hook idle_hooks[LOOP_HOOKS_MOST], free_hooks[LOOP_HOOKS_MOST];
-	unsigned idle_hook_count, free_hook_count;
+	struct loop_hook free_hooks[LOOP_HOOKS_MOST];
+	unsigned free_hook_count;
 	void *signal_stack;
 };
 
