@@ -221,7 +221,7 @@ static enum http_outcome run_exchange(struct http_exchange *exchange)
 
 /* ---- how it ended, in one place --------------------------------------------------------------------------------- */
 
-static void count_outcome(struct http_exchange *exchange, enum http_outcome outcome)
+static void count_exchange(const struct http_exchange *exchange)
 {
 	struct board_lane *lane = exchange->core->lane;
 
@@ -243,7 +243,6 @@ static void count_outcome(struct http_exchange *exchange, enum http_outcome outc
 		BOARD_COUNT(lane, answers_5xx, 1);
 		break;
 	}
-	(void)outcome;
 }
 
 static void say_failure(struct http_exchange *exchange, enum http_outcome outcome)
@@ -285,7 +284,7 @@ static enum fate conclude(struct http_exchange *exchange, enum http_outcome outc
 		                 outcome != OUTCOME_STOPPING;
 		http_answer(exchange, status);
 	}
-	count_outcome(exchange, outcome);
+	count_exchange(exchange);
 	if (failure)
 		say_failure(exchange, outcome);
 	http_log_exchange(exchange->core->log, exchange, outcome, failure);

@@ -118,7 +118,7 @@ void http_routes_unref(struct http_routes *routes)
 	if (--routes->references > 0)
 		return;
 	if (routes->view != NULL)
-		upstream_view_unref(routes->view);
+		upstream_view_free(routes->view);
 	free(routes->masks);
 	free(routes->slots);
 	free(routes);

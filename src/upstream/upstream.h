@@ -62,7 +62,6 @@ struct upstream_site {
 };
 
 struct upstream_view {
-	unsigned references; /* requests under way, and the core's own */
 	struct upstream_core *core;
 	struct snapshot *snapshot;
 	const struct cluster *cluster;
@@ -88,13 +87,12 @@ void upstream_core_free(struct upstream_core *core);
 
 /* ---- views (view.c) ------------------------------------------------------------------------------------------- */
 
-/* With one reference, the caller's; takes its own reference of the snapshot. NULL when memory is out. */
+/* The caller's to free; takes its own reference of the snapshot. NULL when memory is out. */
 struct upstream_view *upstream_view_new(struct upstream_core *core, struct snapshot *snapshot) MUST_CHECK;
 /* Sites of the same name go on with the retries that the view before has saved up, so that reloads are no source of them. */
 void upstream_view_inherit(struct upstream_view *view, const struct upstream_view *before);
-struct upstream_view *upstream_view_ref(struct upstream_view *view);
-/* The last one frees it, and the pools whose addresses no other view has. */
-void upstream_view_unref(struct upstream_view *view);
+/* And the pools whose addresses no other view has. */
+void upstream_view_free(struct upstream_view *view);
 
 /* ---- choosing (choose.c) -------------------------------------------------------------------------------------- */
 

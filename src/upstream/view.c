@@ -28,7 +28,6 @@ struct upstream_view *upstream_view_new(struct upstream_core *core, struct snaps
 
 	if (view == NULL)
 		return NULL;
-	view->references = 1;
 	view->core = core;
 	view->snapshot = snapshot_ref(snapshot);
 	view->cluster = snapshot_cluster(snapshot);
@@ -49,7 +48,7 @@ struct upstream_view *upstream_view_new(struct upstream_core *core, struct snaps
 	return view;
 
 out_of_memory:
-	upstream_view_unref(view);
+	upstream_view_free(view);
 	return NULL;
 }
 
@@ -63,17 +62,8 @@ void upstream_view_inherit(struct upstream_view *view, const struct upstream_vie
 	}
 }
 
-struct upstream_view *upstream_view_ref(struct upstream_view *view)
+void upstream_view_free(struct upstream_view *view)
 {
-	view->references++;
-	return view;
-}
-
-void upstream_view_unref(struct upstream_view *view)
-{
-	ASSERT(view->references > 0);
-	if (--view->references > 0)
-		return;
 	for (uint32_t i = 0; view->sites != NULL && i < view->site_count; i++) {
 		for (uint32_t target = 0; target < view->sites[i].target_count; target++)
 			upstream_pool_unref(view->sites[i].targets[target].pool);
