@@ -30,7 +30,7 @@ const struct process process_table[PROCESS_ROWS] = {
 /* ---- in the supervisor ---------------------------------------------------------------------------------------- */
 
 /* Between fork and exec: only calls that are safe there. Descriptors: 0 and 1 nothing, 2 the log, 3 the channel, no others. */
-static _Noreturn void become_child(const struct process *process, int channel, char *const arguments[])
+static _Noreturn void become_child(int channel, char *const arguments[])
 {
 	int nothing = open("/dev/null", O_RDWR);
 	if (nothing < 0 || dup2(nothing, 0) < 0 || dup2(nothing, 1) < 0 || dup2(channel, PROCESS_CHANNEL) < 0)
@@ -42,7 +42,6 @@ static _Noreturn void become_child(const struct process *process, int channel, c
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	(void)process;
 	execv("/proc/self/exe", arguments);
 	_exit(127);
 }
@@ -63,7 +62,7 @@ pid_t process_start(enum process_row row, const struct process_identity *identit
 	char *const arguments[] = {title, option, name, drop, uid, gid, level_number, NULL};
 	pid_t pid = fork();
 	if (pid == 0)
-		become_child(process, pair[1], arguments);
+		become_child(pair[1], arguments);
 	int error = errno;
 	close(pair[1]);
 	if (pid < 0 || fcntl(pair[0], F_SETFL, O_NONBLOCK) != 0) {

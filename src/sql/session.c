@@ -252,8 +252,3 @@ void session_forget_state(struct session *session)
 	session->has_last = false;
 	session->insert_incarnation = 0;
 }
-
-bool session_is_held(const struct session *session)
-{
-	return session->held != 0;
-}

@@ -111,7 +111,6 @@ const char *session_who(const struct session *session, char out[SESSION_WHO_SIZE
 bool session_set_schema(struct session *session, struct span schema) MUST_CHECK;
 /* Forgets everything that the session has set (reset, change user). */
 void session_forget_state(struct session *session);
-bool session_is_held(const struct session *session);
 static inline bool session_in_transaction(const struct session *session)
 {
 	return (session->status & MYSQL_STATUS_IN_TRANS) != 0;
