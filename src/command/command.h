@@ -27,7 +27,6 @@ struct command {
 int command_check(int argc, char **argv);
 int command_plan(int argc, char **argv);
 int command_schema(int argc, char **argv);
-/* Written with the processes: */
 int command_run(int argc, char **argv);
 int command_reload(int argc, char **argv);
 int command_status(int argc, char **argv);

@@ -2,7 +2,7 @@
  *
  * database: a database as the board shows it at this moment: who is primary, which replicas may answer, and why not.
  *
- * Runs in traffic on the core's thread; called by core.c, command.c, freshness.c and users.c. Nothing here waits or decides who
+ * Runs in traffic on the core's thread; called by most files of sql/. Nothing here waits or decides who
  * is primary: that is on the board, written by watch.
  */
 #include "sql/freshness.h"

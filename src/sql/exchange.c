@@ -3,8 +3,8 @@
  * exchange: one command to one server, and its answer back to the client. The hot path: in the ordinary case one write, one wait,
  * one read, one write, and no byte is copied between the two reads' buffers and the sockets.
  *
- * Called by command.c and statement.c in the session's task. Knows nothing of routing: it reports what happened and who has got
- * what.
+ * Called by route.c, command.c and statement.c in the session's task, and by server_connection.c for noah's own commands. Knows
+ * nothing of routing: it reports what happened and who has got what.
  */
 #include "sql/server_login.h"
 #include "sql/session.h"

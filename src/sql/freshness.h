@@ -8,10 +8,9 @@
  *
  * Why that is enough: MariaDB writes a transaction into its binary log, and so into @@gtid_binlog_pos, before it acknowledges the
  * commit. The question is sent after the read came, so the position it brings covers every write acknowledged until then.
- * MASTER_GTID_WAIT and
- * @@gtid_slave_pos on the replica count a transaction only once it is committed there, hence visible. No clock, no memory of who
- * wrote what, and no agreement between noahs is part of this. What it does not cover: writes that the primary keeps out of its
- * binary log.
+ * MASTER_GTID_WAIT and @@gtid_slave_pos on the replica count a transaction only once it is committed there, hence visible. No
+ * clock, no memory of who wrote what, and no agreement between noahs is part of this. What it does not cover: writes that the
+ * primary keeps out of its binary log.
  *
  * One of these for each core and database. One task asks the primary: one question in flight; it serves every read that came
  * before it was sent, and those that come meanwhile share the next. One task for each replica finds out what has been applied

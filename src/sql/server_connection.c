@@ -3,7 +3,7 @@
  * server_connection: a session's connections to servers: opened when first needed, logged in as the client, with the client's
  * capabilities, and brought to what the session has set; and what it means to lose one.
  *
- * Called by login.c, command.c and statement.c, in the session's task.
+ * Called by login.c, command.c, route.c and statement.c, in the session's task.
  */
 #include "sql/server_login.h"
 #include "sql/session.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * SET statements: which of them only change settings that can be repeated on another connection, and what they set.
- * Pure; called by classify.c, and by the session when it replays settings, in traffic threads.
+ * Pure; called by classify.c, and by command.c to record what was set, in traffic threads.
  */
 #include "sql/classify_private.h"
 

@@ -3,8 +3,8 @@
  * sql: noah as a MySQL/MariaDB server towards applications: sessions, logins, routing, fresh reads.
  *
  * Runs in the traffic process, one sql_core for each thread and its loop; process/traffic.c is the only caller. A session is one
- * task (session.c); each database of the cluster has one record for each core that knows how fresh its replicas are (freshness.c)
- * and one set of users for the whole process (users.c). docs/sql.md says what an application can expect.
+ * task (session.c); each database of the cluster has one record for each core, which knows how fresh its replicas are (freshness.c)
+ * and who may log in (users.c). docs/sql.md says what an application can expect.
  */
 #ifndef NOAH_SQL_H
 #define NOAH_SQL_H

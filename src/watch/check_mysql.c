@@ -3,8 +3,8 @@
  * One check of a database server: log in (once; the connection is kept), ask what it is, who it replicates from and how far it
  * is. In a task of the watch process; watch.c calls it. What the answers mean for the cluster is decided in roles.c.
  *
- * For MariaDB 10.11 and newer. The account needs SLAVE MONITOR (its replicas' state) and SELECT on mysql.* (a checksum of the
- * users).
+ * For MariaDB 10.11 and newer. The account needs SLAVE MONITOR (its replicas' state) and SELECT on mysql.global_priv (a
+ * checksum of the users).
  */
 #include "proto/mysql.h"
 #include "watch/watch_private.h"
