@@ -158,7 +158,6 @@ struct http_exchange {
 	struct upstream_connection *server;
 	uint32_t tried;      /* bits of servers whose new connection failed */
 	unsigned tries;      /* connections on which it was tried */
-	bool counted_active; /* upstream_begin without upstream_end */
 	bool sent;           /* a byte of it went out on the present connection */
 	bool sent_ever;      /* or on an earlier one: it may have been carried out */
 	bool fresh_only;     /* a reused connection has failed: no other one */

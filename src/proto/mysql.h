@@ -62,9 +62,7 @@ static inline size_t mysql_reader_left(const struct mysql_reader *reader)
 }
 uint8_t mysql_read_u8(struct mysql_reader *reader);
 uint16_t mysql_read_u16(struct mysql_reader *reader);
-uint32_t mysql_read_u24(struct mysql_reader *reader);
 uint32_t mysql_read_u32(struct mysql_reader *reader);
-uint64_t mysql_read_u64(struct mysql_reader *reader);
 /* Length-encoded integer. The NULL mark 0xFB and 0xFF are failures here. */
 uint64_t mysql_read_number(struct mysql_reader *reader);
 /* Length-encoded string; mysql_read_nullable gives { NULL, 0 } for the NULL mark (a present empty text has a start). */
@@ -90,9 +88,7 @@ void mysql_packet_begin(struct mysql_writer *writer, uint8_t sequence);
 void mysql_packet_end(struct mysql_writer *writer);
 void mysql_write_u8(struct mysql_writer *writer, uint8_t value);
 void mysql_write_u16(struct mysql_writer *writer, uint16_t value);
-void mysql_write_u24(struct mysql_writer *writer, uint32_t value);
 void mysql_write_u32(struct mysql_writer *writer, uint32_t value);
-void mysql_write_u64(struct mysql_writer *writer, uint64_t value);
 void mysql_write_number(struct mysql_writer *writer, uint64_t value); /* length-encoded */
 void mysql_write_text(struct mysql_writer *writer, struct span text); /* length-encoded */
 void mysql_write_bytes(struct mysql_writer *writer, struct span bytes);

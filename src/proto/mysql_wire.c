@@ -50,19 +50,9 @@ uint16_t mysql_read_u16(struct mysql_reader *reader)
 	return (uint16_t)read_little(reader, 2);
 }
 
-uint32_t mysql_read_u24(struct mysql_reader *reader)
-{
-	return (uint32_t)read_little(reader, 3);
-}
-
 uint32_t mysql_read_u32(struct mysql_reader *reader)
 {
 	return (uint32_t)read_little(reader, 4);
-}
-
-uint64_t mysql_read_u64(struct mysql_reader *reader)
-{
-	return read_little(reader, 8);
 }
 
 uint64_t mysql_read_number(struct mysql_reader *reader)
@@ -192,19 +182,9 @@ void mysql_write_u16(struct mysql_writer *writer, uint16_t value)
 	write_little(writer, value, 2);
 }
 
-void mysql_write_u24(struct mysql_writer *writer, uint32_t value)
-{
-	write_little(writer, value, 3);
-}
-
 void mysql_write_u32(struct mysql_writer *writer, uint32_t value)
 {
 	write_little(writer, value, 4);
-}
-
-void mysql_write_u64(struct mysql_writer *writer, uint64_t value)
-{
-	write_little(writer, value, 8);
 }
 
 void mysql_write_number(struct mysql_writer *writer, uint64_t value)
