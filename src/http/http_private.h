@@ -156,11 +156,11 @@ struct http_exchange {
 	/* the server */
 	struct upstream_target *target; /* the last one, for the log */
 	struct upstream_connection *server;
-	uint32_t tried;      /* bits of servers whose new connection failed */
-	unsigned tries;      /* connections on which it was tried */
-	bool sent;           /* a byte of it went out on the present connection */
-	bool sent_ever;      /* or on an earlier one: it may have been carried out */
-	bool fresh_only;     /* a reused connection has failed: no other one */
+	uint32_t tried;  /* bits of servers whose new connection failed */
+	unsigned tries;  /* connections on which it was tried */
+	bool sent;       /* a byte of it went out on the present connection */
+	bool sent_ever;  /* or on an earlier one: it may have been carried out */
+	bool fresh_only; /* a reused connection has failed: no other one */
 	bool retry_paid;
 	bool impatient; /* the kernel was told not to wait long for a sign of life */
 
