@@ -17,8 +17,9 @@
  *   freshness.c          has this replica applied what was acknowledged before this read (position.c: the arithmetic)
  *   own.c                noah's own connections, with its one account
  *   server_login.c       greeting to OK with a server
- *   classify.c           is this text certainly a read, and what does it leave behind; with look.c (each token), settings.c
- * (SET), lexer.c (tokens) and words.c (the words that matter)
+ *   classify.c           is this text certainly a read, and what does it leave behind
+ *   look.c, settings.c   its halves: each token; SET
+ *   lexer.c, words.c     tokens, and the words that matter
  */
 #ifndef NOAH_SQL_PRIVATE_H
 #define NOAH_SQL_PRIVATE_H
