@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * Memory whose last byte is the last one that may be read: behind it lies a page without any rights. A parser that looks one byte
- * too far dies there. Also used by the fuzzers' tests of the same parsers.
+ * too far dies there. Included after unit.h.
  */
 #ifndef NOAH_TESTS_UNIT_EDGE_H
 #define NOAH_TESTS_UNIT_EDGE_H

@@ -2,17 +2,12 @@
  *
  * MySQL protocol: basic types, greeting, login, change user, mysql_native_password.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "unit.h"
 
-#include <cmocka.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
+#include "edge.h"
 #include "proto/mysql.h"
+
+#include <stdlib.h>
 
 /* Payload of the one packet that a writer holds. */
 static struct span only_payload(const struct mysql_writer *writer)
@@ -337,14 +332,9 @@ static void nothing_is_read_past_the_end(void **state)
 	uint8_t change_auth[] = {0xFE, 'p', 0, 'd', 'a', 0};
 	struct span inputs[] = {span_of(login, sizeof(login)), span_of(greeting, sizeof(greeting)), span_of(change, sizeof(change)),
 	                        span_of(change_auth, sizeof(change_auth))};
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	char *memory = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_true(memory != MAP_FAILED);
-	assert_int_equal(mprotect(memory + page, page, PROT_NONE), 0);
 	for (size_t i = 0; i < COUNT_OF(inputs); i++) {
 		for (size_t size = 0; size <= inputs[i].size; size++) {
-			char *place = memory + page - size;
-			memcpy(place, inputs[i].start, size);
+			const char *place = edge_copy(inputs[i].start, size);
 			struct span text = span_of(place, size), data, bytes = text;
 			struct mysql_login as_login;
 			struct mysql_greeting as_greeting;
@@ -361,10 +351,9 @@ static void nothing_is_read_past_the_end(void **state)
 			(void)!mysql_auth_more_parse(text, &data);
 			(void)!mysql_is_tls_request(text);
 			while (mysql_packet_next(&bytes, &packet))
-				assert_true(packet.payload.start + packet.payload.size <= memory + page);
+				assert_true(packet.payload.start + packet.payload.size <= place + size);
 		}
 	}
-	munmap(memory, 2 * page);
 }
 
 int main(void)

@@ -3,17 +3,12 @@
  * Following answers and commands of the MySQL protocol, whole and in pieces; OK, ERR, tracking; small results. The answers in
  * data/mysql_answers.h come from a real server.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "unit.h"
 
-#include <cmocka.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
+#include "edge.h"
 #include "proto/mysql.h"
+
+#include <stdlib.h>
 
 struct answer {
 	const char *name;
@@ -500,16 +495,11 @@ static void ends_are_written(void **state)
 static void nothing_is_read_past_the_end(void **state)
 {
 	(void)state;
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	char *memory = mmap(NULL, 3 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_true(memory != MAP_FAILED);
-	assert_int_equal(mprotect(memory + 2 * page, page, PROT_NONE), 0);
 	for (size_t i = 0; i < COUNT_OF(answers); i++) {
 		static uint8_t bytes[8192];
 		size_t whole = bytes_of(answers[i].hex, bytes, sizeof(bytes));
 		for (size_t size = 0; size <= whole && size < 600; size++) {
-			char *place = memory + 2 * page - size;
-			memcpy(place, bytes, size);
+			const char *place = edge_copy(bytes, size);
 			struct mysql_response response;
 			struct mysql_result result;
 			struct span fields[2];
@@ -522,7 +512,6 @@ static void nothing_is_read_past_the_end(void **state)
 					;
 		}
 	}
-	munmap(memory, 3 * page);
 }
 
 int main(void)

@@ -2,18 +2,13 @@
  *
  * The SQL classifier, statement by statement: what it is, where it may run, what it leaves behind.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "unit.h"
 
-#include <cmocka.h>
+#include "edge.h"
+#include "sql/classify.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-#include "sql/classify.h"
 
 /* One line of a table. Reads on any server have route READ and reason NONE. */
 struct expectation {
@@ -518,14 +513,9 @@ static void nothing_is_read_past_the_end(void **state)
 	    "SET NAMES utf8, @@session.sql_mode = 'a', LOCAL TRANSACTION READ ONLY; USE `b`; KILL 5; FLUSH x",
 	    "WITH a(b) AS (SELECT count (1)) INSERT INTO information_schema.`columns` VALUES (1) /*M!1*/ \\",
 	};
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	char *memory = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_true(memory != MAP_FAILED);
-	assert_int_equal(mprotect(memory + page, page, PROT_NONE), 0);
 	for (size_t i = 0; i < COUNT_OF(texts); i++) {
 		for (size_t size = 0; size <= strlen(texts[i]); size++) {
-			char *text = memory + page - size;
-			memcpy(text, texts[i], size);
+			const char *text = edge_copy(texts[i], size);
 			for (unsigned mode = 0; mode < 16; mode++) {
 				struct sql_class class;
 				struct sql_setting setting;
@@ -536,7 +526,6 @@ static void nothing_is_read_past_the_end(void **state)
 			}
 		}
 	}
-	munmap(memory, 2 * page);
 }
 
 /* 16 MB of one string, of quotes, of parentheses, of words: classified in one pass, and correctly at the far end. */
