@@ -4,7 +4,8 @@
  * counters.
  *
  * The supervisor makes it, reserves its rows and hands its memory file to every child; it outlives them all, so neither a crash
- * nor a reload forgets who is down. Each field has one kind of writer, named beside it. The layout is only ever appended to.
+ * nor a reload forgets who is down. Each field has one kind of writer, named beside it. All processes
+ * that share a board run the same program file: whoever changes the layout raises BOARD_VERSION.
  */
 #ifndef NOAH_BOARD_H
 #define NOAH_BOARD_H
@@ -93,7 +94,7 @@ struct board_database {
 	_Atomic uint64_t last_generation;  /* supervisor: newest snapshot that names it */
 };
 
-/* Counters of one traffic thread: only it writes them (relaxed adds), everyone reads and sums. Only ever appended to. */
+/* Counters of one traffic thread: only it writes them (relaxed adds), everyone reads and sums. */
 #define BOARD_COUNTERS(X)                                                               \
 	X(connections_accepted, "HTTP connections accepted")                                \
 	X(connections_open, "HTTP connections open now")                                    \

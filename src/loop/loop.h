@@ -28,17 +28,7 @@ struct task;
 
 /* ---- what a wait can end in ------------------------------------------------------------------------------------ */
 
-#define WAIT_RESULTS(X)                                                                                                \
-	X(WAIT_READY, "ready")                                                                                             \
-	X(WAIT_TIMEOUT, "timed out")                                                                                       \
-	X(WAIT_CANCELLED, "cancelled")
-
-enum wait_result {
-#define X(name, text) name,
-	WAIT_RESULTS(X)
-#undef X
-};
-const char *wait_result_text(enum wait_result result);
+enum wait_result { WAIT_READY, WAIT_TIMEOUT, WAIT_CANCELLED };
 
 /* ---- wait queues: everything that can be waited for (inline record; embed it) --------------------------------- */
 

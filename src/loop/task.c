@@ -17,16 +17,6 @@ struct waiter {
 	struct task *task;
 };
 
-const char *wait_result_text(enum wait_result result)
-{
-	static const char *const texts[] = {
-#define X(name, text) [name] = text,
-		WAIT_RESULTS(X)
-#undef X
-	};
-	return texts[result];
-}
-
 /* ---- starting and ending ---- */
 
 static void run_undo_down_to(struct task *task, unsigned count)
