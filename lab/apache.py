@@ -2,10 +2,10 @@
 """Apache with PHP on a machine of the lab: Debian's packages, with a configuration of its own. Called by lab.py."""
 import glob
 import os
-import signal
 import socket
 
 from .machine import DISK, LOGS, Ended, LabError, wait_for
+from .service import Service
 
 MODULES = "/usr/lib/apache2/modules"
 ROOT = f"{DISK}/www"
@@ -55,9 +55,10 @@ default_socket_timeout = 20
 """
 
 
-class Apache:
+class Apache(Service):
     """`document_root`: inside the machine; `more`: further lines of configuration."""
     names = ("apache2",)
+    title = "Apache"
 
     def __init__(self, machine, address, port, document_root=ROOT, more=""):
         self.machine = machine
@@ -99,19 +100,3 @@ class Apache:
     def start(self):
         self.launch()
         wait_for(self.answers, 30, f"Apache on {self.machine.name} to answer")
-
-    def is_running(self):
-        return bool(self.machine.find(*self.names))
-
-    def kill(self):
-        """SIGKILL to all its processes at once."""
-        def gone():
-            self.machine.signal(signal.SIGKILL, *self.names)
-            return not self.is_running()
-        wait_for(gone, 20, f"Apache on {self.machine.name} to be gone")
-
-    def freeze(self):
-        self.machine.signal(signal.SIGSTOP, *self.names)
-
-    def thaw(self):
-        self.machine.signal(signal.SIGCONT, *self.names)

@@ -5,13 +5,13 @@ What it stores lies on the machine's disk, so a full disk is a full disk for it.
 socket, which works whatever has been done to the network.
 """
 import os
-import signal
 import subprocess
 
 import pymysql
 import pymysql.cursors
 
 from .machine import DISK, LOGS, Ended, wait_for
+from .service import Service
 
 DATA = f"{DISK}/mysql"
 SOCKET = f"{DATA}/socket"
@@ -30,8 +30,9 @@ REPLICATION_OPTIONS = ["--log-bin=binlog", "--log-slave-updates", "--binlog-form
                        "--max-relay-log-size=16M"]
 
 
-class MariaDB:
+class MariaDB(Service):
     names = ("mariadbd",)
+    title = "MariaDB"
 
     def __init__(self, machine, address, port, server_id):
         self.machine = machine
@@ -75,21 +76,6 @@ class MariaDB:
     def start(self):
         self.launch()
         wait_for(self.answers, 90, f"MariaDB on {self.machine.name} to answer")
-
-    def is_running(self):
-        return bool(self.machine.find(*self.names))
-
-    def kill(self):
-        def gone():
-            self.machine.signal(signal.SIGKILL, *self.names)
-            return not self.is_running()
-        wait_for(gone, 20, f"MariaDB on {self.machine.name} to be gone")
-
-    def freeze(self):
-        self.machine.signal(signal.SIGSTOP, *self.names)
-
-    def thaw(self):
-        self.machine.signal(signal.SIGCONT, *self.names)
 
     # ---- talking to it
 
@@ -140,4 +126,3 @@ class MariaDB:
         self.query(f"CHANGE MASTER TO MASTER_DELAY={int(seconds)}")
         self.query("START SLAVE")
         self.delay_seconds = seconds
-

@@ -6,6 +6,7 @@ import signal
 import subprocess
 
 from .machine import LOGS, Ended, LabError, wait_for
+from .service import Service
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BINARY = os.path.abspath(os.environ.get("NOAH", os.path.join(REPOSITORY, "build", "noah")))
@@ -21,8 +22,9 @@ def has_sanitizer():
     return b"__asan_init" in content or b"__tsan_init" in content
 
 
-class Noah:
+class Noah(Service):
     names = (os.path.basename(BINARY)[:15], "noah-traffic", "noah-watch")  # the supervisor and its children
+    title = "noah"
 
     def __init__(self, machine, text, passwords):
         """`text`: the cluster file; `passwords`: {file: text}."""
@@ -47,25 +49,10 @@ class Noah:
         status = self.status()
         return status["ready"] and all(target["health"] != "not checked yet" for target in status["targets"])
 
-    def is_running(self):
-        return bool(self.machine.find(*self.names))
-
     def stop(self):
         """As an administrator would: it finishes what is under way."""
         self.machine.signal(signal.SIGTERM, self.names[0])
         wait_for(lambda: not self.is_running(), 90, f"noah on {self.machine.name} to end")
-
-    def kill(self):
-        def gone():
-            self.machine.signal(signal.SIGKILL, *self.names)
-            return not self.is_running()
-        wait_for(gone, 20, f"noah on {self.machine.name} to be gone")
-
-    def freeze(self):
-        self.machine.signal(signal.SIGSTOP, *self.names)
-
-    def thaw(self):
-        self.machine.signal(signal.SIGCONT, *self.names)
 
     # ---- talking to it
 
