@@ -238,9 +238,10 @@ static bool reserve_database(struct board *board, const char *name, uint64_t gen
 
 bool board_reserve(struct board *board, const struct cluster *cluster)
 {
-	for (unsigned i = 0; i < cluster->site_count; i++)
-		for (unsigned j = 0; j < cluster->sites[i].app_count; j++)
-			if (!reserve_target(board, &cluster->sites[i].check, &cluster->sites[i].apps[j].address, cluster->generation))
+	struct cluster_walk walk = {0};
+	while (cluster_walk_groups(cluster, &walk))
+		for (unsigned i = 0; i < walk.group->app_count; i++)
+			if (!reserve_target(board, &walk.group->check, &walk.group->apps[i].address, cluster->generation))
 				return false;
 	for (unsigned i = 0; i < cluster->database_count; i++) {
 		const struct cluster_database *database = &cluster->databases[i];
@@ -270,9 +271,10 @@ void board_reserve_undo(struct board *board, const struct cluster *in_force)
 	for (unsigned i = 0; i < BOARD_DATABASES_MOST; i++)
 		if (atomic_load(&board->databases[i].last_generation) > in_force->generation)
 			atomic_store(&board->databases[i].last_generation, 0);
-	for (unsigned i = 0; i < in_force->site_count; i++)
-		for (unsigned j = 0; j < in_force->sites[i].app_count; j++)
-			keep_target(board, &in_force->sites[i].check, &in_force->sites[i].apps[j].address, in_force->generation);
+	struct cluster_walk walk = {0};
+	while (cluster_walk_groups(in_force, &walk))
+		for (unsigned i = 0; i < walk.group->app_count; i++)
+			keep_target(board, &walk.group->check, &walk.group->apps[i].address, in_force->generation);
 	for (unsigned i = 0; i < in_force->database_count; i++) {
 		const struct cluster_database *database = &in_force->databases[i];
 		struct board_database *row = board_find_database(board, database->name);

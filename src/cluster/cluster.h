@@ -14,7 +14,7 @@
 #include <stdio.h>
 
 #define CLUSTER_MAGIC 0x4e4f4148u
-#define CLUSTER_VERSION 1u /* layout; a process refuses a snapshot of another one */
+#define CLUSTER_VERSION 2u /* layout; a process refuses a snapshot of another one */
 
 /* Bounds of the grammar; going past one is an error that names it. */
 #define CLUSTER_NAME_SIZE 64u
@@ -26,6 +26,15 @@
 #define CLUSTER_LISTEN_MOST 16u
 #define CLUSTER_APPS_MOST 32u
 #define CLUSTER_DATABASES_MOST 16u
+#define CLUSTER_ROUTES_MOST 32u       /* of one site */
+#define CLUSTER_ROUTE_TYPES_MOST 32u
+#define CLUSTER_TYPE_SIZE 16u
+#define CLUSTER_CERTIFICATES_MOST 4u  /* of one site */
+#define CLUSTER_SERVICES_MOST 32u
+#define CLUSTER_URL_SIZE 512u
+#define CLUSTER_PAGES_MOST 16u
+#define CLUSTER_PAGE_MOST_BYTES 65536u
+#define CLUSTER_QUEUE_MOST 1024u      /* requests that may wait for one server */
 #define CLUSTER_TARGETS_MOST 512u /* different checked addresses; the board has room for those of two generations */
 
 enum cluster_check_kind { CHECK_TCP, CHECK_HTTP, CHECK_MYSQL };
@@ -52,27 +61,100 @@ struct cluster_server {
 struct cluster_app {
 	uint16_t server; /* index into servers */
 	uint16_t weight; /* 1 to 1000 */
+	uint8_t backup;  /* used only while none of the others is usable */
+	uint32_t connections_most; /* to this address, all cores and program generations together; 0: no cap */
 	struct address address; /* with port */
 };
 
-enum cluster_balance { BALANCE_ROUND_ROBIN, BALANCE_LEAST_CONNECTIONS };
+enum cluster_balance { BALANCE_ROUND_ROBIN, BALANCE_LEAST_CONNECTIONS, BALANCE_LEAST_LATENCY, BALANCE_HASH };
+enum cluster_hash { HASH_ADDRESS, HASH_PATH, HASH_HEADER, HASH_COOKIE };
+
+/* Servers that do the same work, how it is found out whether they work, and how one is chosen. A site has one, a route and a TCP
+ * service may have their own. */
+struct cluster_group {
+	uint32_t app_count;
+	struct cluster_app apps[CLUSTER_APPS_MOST];
+	uint8_t balance;                   /* enum cluster_balance */
+	uint8_t hash;                      /* enum cluster_hash, of BALANCE_HASH */
+	char hash_name[CLUSTER_NAME_SIZE]; /* of the header or cookie */
+	char sticky[CLUSTER_NAME_SIZE];    /* name of the cookie that keeps a visitor on his server; "": none */
+	struct cluster_check check;
+	uint32_t connect_timeout_ms;
+	uint32_t slow_start_ms;    /* a server that came up gets its full share only after this time; 0: at once */
+	uint32_t queue_most;       /* how many may wait for a server whose connections are all in use */
+	uint32_t queue_timeout_ms; /* and how long */
+};
+
+/* What one request may cost. */
+struct cluster_limits {
+	uint32_t answer_timeout_ms;  /* between two pieces of an app's answer */
+	uint32_t request_timeout_ms; /* between two pieces of a visitor's request */
+	uint64_t body_most_bytes;    /* of a request; 0: no limit */
+};
+
+struct cluster_listen {
+	struct address address; /* wildcard [::] when only a port or a word was given */
+	uint8_t tls;
+};
+
+/* One certificate of a site: a chain and its key in PEM files (the same file when `key` is ""). */
+struct cluster_certificate {
+	char chain[CLUSTER_PATH_SIZE];
+	char key[CLUSTER_PATH_SIZE];
+	char ocsp[CLUSTER_PATH_SIZE]; /* DER response to staple, if the file is there; "": none */
+	uint8_t self_signed;          /* noah makes one; the paths are "" */
+};
+
+/* What is different for some of a site's paths. The first route that matches counts. */
+struct cluster_route {
+	char path[CLUSTER_PATH_SIZE]; /* prefix, "" = any; "/api" matches /api and /api/…, "/api/" only the latter */
+	uint32_t type_count;          /* 0 = any */
+	char types[CLUSTER_ROUTE_TYPES_MOST][CLUSTER_TYPE_SIZE]; /* "jpg": the path's last part ends in ".jpg", in any case */
+	char redirect[CLUSTER_URL_SIZE]; /* "" = none; an URL or a path; ends in '/': what followed the prefix is appended */
+	uint16_t redirect_status;        /* 301, 302, 307, 308 */
+	struct cluster_group group;      /* app_count 0: the site's; what it does not say is as the site says */
+	struct cluster_limits limits;    /* as the site says, where it does not */
+};
 
 struct cluster_site {
 	char name[CLUSTER_NAME_SIZE]; /* the key under `sites`; also its first name */
 	uint32_t name_count;
-	char names[CLUSTER_SITE_NAMES_MOST][CLUSTER_HOST_SIZE]; /* lower case, with `name` first */
+	char names[CLUSTER_SITE_NAMES_MOST][CLUSTER_HOST_SIZE]; /* lower case, with `name` first; "*.example.com"; "*" */
 	uint32_t listen_count;
-	struct address listen[CLUSTER_LISTEN_MOST]; /* wildcard [::] when only a port or `http` was given */
+	struct cluster_listen listen[CLUSTER_LISTEN_MOST];
 	uint64_t on; /* bit for each server that runs the front of this site */
-	uint32_t app_count;
-	struct cluster_app apps[CLUSTER_APPS_MOST];
-	uint8_t balance; /* enum cluster_balance */
-	struct cluster_check check;
-	uint32_t connect_timeout_ms; /* to an app */
-	uint32_t answer_timeout_ms;  /* between two pieces of an app's answer */
-	uint32_t request_timeout_ms; /* between two pieces of a visitor's request */
-	uint32_t idle_timeout_ms;    /* keep-alive between requests */
-	uint64_t body_most_bytes;    /* of a request; 0: no limit */
+	struct cluster_group group;
+	struct cluster_limits limits;
+	uint32_t idle_timeout_ms; /* keep-alive between requests; tunnels */
+	uint32_t certificate_count;
+	struct cluster_certificate certificates[CLUSTER_CERTIFICATES_MOST];
+	uint8_t redirect_to_https;  /* plain listeners only redirect */
+	uint8_t tls_least;          /* 12 or 13: TLS 1.2 or 1.3 */
+	uint32_t hsts_s;            /* 0: none */
+	char canonical[CLUSTER_HOST_SIZE]; /* the name to which its other names redirect; "": none */
+	uint8_t server_timing;
+	uint32_t page; /* 1 + index into pages: every request is answered with it, there are no apps; 0: none */
+	char page_file[CLUSTER_PATH_SIZE];
+	uint32_t route_count;
+	struct cluster_route routes[CLUSTER_ROUTES_MOST];
+};
+
+/* A TCP service: connections are passed on as they are. */
+struct cluster_service {
+	char name[CLUSTER_NAME_SIZE];
+	uint32_t listen_count;
+	struct address listen[CLUSTER_LISTEN_MOST];
+	uint64_t on;
+	struct cluster_group group;
+	uint8_t proxy_protocol; /* sent to the servers: 0 none, 1, 2 */
+	uint32_t idle_timeout_ms;
+	uint32_t connections_most; /* on each server that listens */
+};
+
+/* A small file that was read with the cluster file. */
+struct cluster_page {
+	uint32_t size;
+	char bytes[CLUSTER_PAGE_MOST_BYTES];
 };
 
 enum cluster_stale { STALE_REFUSE, STALE_ALLOW };
@@ -95,8 +177,18 @@ struct cluster_database {
 	uint32_t sessions_most; /* on each server that listens */
 };
 
+enum cluster_log_to { LOG_TO_NOTHING, LOG_TO_FILE, LOG_TO_SYSLOG, LOG_TO_JOURNAL };
+enum cluster_log_format { LOG_FORMAT_COMBINED, LOG_FORMAT_JSON };
 struct cluster_log {
-	char access_file[CLUSTER_PATH_SIZE]; /* "" = none */
+	uint8_t access_to; /* enum cluster_log_to */
+	uint8_t format;    /* enum cluster_log_format */
+	char access_file[CLUSTER_PATH_SIZE]; /* of LOG_TO_FILE */
+};
+
+/* Metrics for Prometheus. */
+struct cluster_admin {
+	uint32_t listen_count;
+	struct address listen[CLUSTER_LISTEN_MOST];
 };
 
 struct cluster {
@@ -111,7 +203,12 @@ struct cluster {
 	struct cluster_site sites[CLUSTER_SITES_MOST];
 	uint32_t database_count;
 	struct cluster_database databases[CLUSTER_DATABASES_MOST];
+	uint32_t service_count;
+	struct cluster_service services[CLUSTER_SERVICES_MOST];
 	struct cluster_log log;
+	struct cluster_admin admin;
+	uint32_t page_count;
+	struct cluster_page pages[CLUSTER_PAGES_MOST];
 };
 #define CLUSTER_NO_SERVER UINT32_MAX
 
@@ -119,6 +216,19 @@ static inline bool cluster_is_on(uint64_t on, uint32_t server)
 {
 	return server < CLUSTER_SERVERS_MOST && (on >> server & 1) != 0;
 }
+
+/* Goes through every group that has servers of its own: of the sites, then of their routes, of the services. Begin with a walk of
+ * zeroes; false at the end. */
+struct cluster_walk {
+	const struct cluster_group *group;
+	const char *name;  /* of the site or service */
+	uint64_t on;       /* servers that send requests to the group */
+	const struct cluster_site *site; /* NULL: a service's */
+	const struct cluster_route *route; /* NULL: the site's own */
+	const struct cluster_service *service;
+	uint32_t next; /* private */
+};
+bool cluster_walk_groups(const struct cluster *cluster, struct cluster_walk *walk) MUST_CHECK;
 
 /* Whether server number `server` opens this listener of a site or database with this `on`. Not when the address belongs to another
  * server: `listen: [10.0.0.11:80, 10.0.0.12:80]` on two servers means each its own. */

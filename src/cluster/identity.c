@@ -142,3 +142,38 @@ const char *cluster_target_key(const struct cluster_check *check, const struct a
 	         (unsigned long long)hash_stable(text, (size_t)size));
 	return out;
 }
+
+/* Places are numbered: a site's own group, then its routes', site by site; then the services'. */
+bool cluster_walk_groups(const struct cluster *cluster, struct cluster_walk *walk)
+{
+	const uint32_t each = CLUSTER_ROUTES_MOST + 1, of_sites = cluster->site_count * each;
+
+	while (walk->next < of_sites + cluster->service_count) {
+		uint32_t place = walk->next++;
+		if (place >= of_sites) {
+			const struct cluster_service *service = &cluster->services[place - of_sites];
+			walk->site = NULL;
+			walk->route = NULL;
+			walk->service = service;
+			walk->group = &service->group;
+			walk->name = service->name;
+			walk->on = service->on;
+			return true;
+		}
+		const struct cluster_site *site = &cluster->sites[place / each];
+		uint32_t route = place % each;
+		if (route > site->route_count) {
+			walk->next = (place / each + 1) * each;
+			continue;
+		}
+		walk->site = site;
+		walk->route = route == 0 ? NULL : &site->routes[route - 1];
+		walk->service = NULL;
+		walk->group = route == 0 ? &site->group : &walk->route->group;
+		walk->name = site->name;
+		walk->on = site->on;
+		if (walk->group->app_count > 0)
+			return true;
+	}
+	return false;
+}

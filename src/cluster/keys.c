@@ -32,10 +32,10 @@ static const struct key_word stale_words[] = {
 };
 
 /* The keys that checks of sites and of databases have in common. */
-#define CHECK_TIMING(prefix, s, every_default)                                                                   \
+#define CHECK_TIMING(prefix, s, m, every_default)                                                                  \
 	{.path = prefix ".every",                                                                                    \
 	 .type = KEY_DURATION,                                                                                       \
-	 IN(s, check.every_ms),                                                                                      \
+	 IN(s, m.every_ms),                                                                                      \
 	 .least = 10,                                                                                                \
 	 .most = HOUR,                                                                                               \
 	 .standard = every_default,                                                                                  \
@@ -43,7 +43,7 @@ static const struct key_word stale_words[] = {
 	 .example = "5s"},                                                                                           \
 	    {.path = prefix ".timeout",                                                                              \
 	     .type = KEY_DURATION,                                                                                   \
-	     IN(s, check.timeout_ms),                                                                                \
+	     IN(s, m.timeout_ms),                                                                                \
 	     .least = 10,                                                                                            \
 	     .most = HOUR,                                                                                           \
 	     .standard = "1s",                                                                                       \
@@ -52,14 +52,14 @@ static const struct key_word stale_words[] = {
 	     .example = "500ms"},                                                                                    \
 	    {.path = prefix ".rise",                                                                                 \
 	     .type = KEY_NUMBER,                                                                                     \
-	     IN(s, check.rise),                                                                                      \
+	     IN(s, m.rise),                                                                                      \
 	     .least = 1,                                                                                             \
 	     .most = 100,                                                                                            \
 	     .standard = "2",                                                                                        \
 	     .about = "So many checks in a row must succeed before a server that was down is used again.",           \
 	     .example = "3"},                                                                                        \
 	{                                                                                                            \
-		.path = prefix ".fall", .type = KEY_NUMBER, IN(s, check.fall), .least = 1, .most = 100, .standard = "3", \
+		.path = prefix ".fall", .type = KEY_NUMBER, IN(s, m.fall), .least = 1, .most = 100, .standard = "3", \
 		.about = "So many checks in a row must fail before a server counts as down.", .example = "2"             \
 	}
 
@@ -135,10 +135,10 @@ const struct key keys[] = {
      .type = KEY_LIST,
      .required = true,
      .least = 1,
-     MANY(cluster_site, apps, app_count),
+     MANY(cluster_site, group.apps, group.app_count),
      .about = "The web servers that run the site, each as SERVER:PORT (port 80 when left out) or as a map with a weight.",
      .example = "[web1:8080, { server: web2:8080, weight: 2 }]"},
-    {.path = "sites.*.apps[]", .type = KEY_APP, ELEMENT(cluster_site, apps), .port = 80},
+    {.path = "sites.*.apps[]", .type = KEY_APP, ELEMENT(cluster_site, group.apps), .port = 80},
     {.path = "sites.*.apps[].server",
      .type = KEY_APP_SERVER,
      .required = true,
@@ -157,7 +157,7 @@ const struct key keys[] = {
      .example = "2"},
     {.path = "sites.*.balance",
      .type = KEY_CHOICE,
-     IN(cluster_site, balance),
+     IN(cluster_site, group.balance),
      .words = balances,
      .standard = "round-robin",
      .about = "How an app is chosen for a request: each in turn, or the one with the fewest requests under way for its weight.",
@@ -169,26 +169,26 @@ const struct key keys[] = {
      .example = "{ get: /servercheck.txt, every: 2s }"},
     {.path = "sites.*.check.get",
      .type = KEY_CHECK_GET,
-     IN(cluster_site, check),
+     IN(cluster_site, group.check),
      .otherwise = "none: the check only connects",
      .about = "The check is a GET request for this path.",
      .example = "/servercheck.txt"},
     {.path = "sites.*.check.tcp",
      .type = KEY_CHECK_TCP,
-     IN(cluster_site, check),
+     IN(cluster_site, group.check),
      .otherwise = "`true` without `get`",
      .about = "The check only opens a connection and closes it; not together with `get`.",
      .example = "true"},
     {.path = "sites.*.check.status",
      .type = KEY_STATUS,
-     .offset = offsetof(struct cluster_site, check.status_least),
+     .offset = offsetof(struct cluster_site, group.check.status_least),
      .size = 2 * sizeof(uint16_t),
      .standard = "200-399",
      .about = "The answer codes with which the check succeeds, one code or a range; needs `get`.",
      .example = "200"},
     {.path = "sites.*.check.md5",
      .type = KEY_CHECK_DIGEST,
-     IN(cluster_site, check),
+     IN(cluster_site, group.check),
      .least = DIGEST_MD5,
      .most = 16,
      .otherwise = "the body is not looked at",
@@ -196,7 +196,7 @@ const struct key keys[] = {
      .example = "d41d8cd98f00b204e9800998ecf8427e"},
     {.path = "sites.*.check.sha256",
      .type = KEY_CHECK_DIGEST,
-     IN(cluster_site, check),
+     IN(cluster_site, group.check),
      .least = DIGEST_SHA256,
      .most = 32,
      .otherwise = "the body is not looked at",
@@ -204,27 +204,27 @@ const struct key keys[] = {
      .example = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
     {.path = "sites.*.check.host",
      .type = KEY_HOST,
-     IN(cluster_site, check.host),
+     IN(cluster_site, group.check.host),
      .otherwise = "the site's own name",
      .about = "The Host header of the check's request; needs `get`.",
      .example = "www.example.com"},
-    CHECK_TIMING("sites.*.check", cluster_site, "2s"),
+    CHECK_TIMING("sites.*.check", cluster_site, group.check, "2s"),
     {.path = "sites.*.timeouts",
      .type = KEY_SECTION,
      .otherwise = "as below",
      .about = "How long noah waits before it gives up.",
      .example = "{ connect: 1s, answer: 5m }"},
-    DURATION("sites.*.timeouts.connect", cluster_site, connect_timeout_ms, 10, MINUTE, "2s",
+    DURATION("sites.*.timeouts.connect", cluster_site, group.connect_timeout_ms, 10, MINUTE, "2s",
              "For the connection to an app; another one is tried then.", "1s"),
-    DURATION("sites.*.timeouts.answer", cluster_site, answer_timeout_ms, 100, DAY, "60s",
+    DURATION("sites.*.timeouts.answer", cluster_site, limits.answer_timeout_ms, 100, DAY, "60s",
              "For the beginning of an app's answer, and between two pieces of it.", "5m"),
-    DURATION("sites.*.timeouts.request", cluster_site, request_timeout_ms, 100, HOUR, "30s",
+    DURATION("sites.*.timeouts.request", cluster_site, limits.request_timeout_ms, 100, HOUR, "30s",
              "Between two pieces of a visitor's request.", "10s"),
     DURATION("sites.*.timeouts.idle", cluster_site, idle_timeout_ms, 100, DAY, "75s",
              "For the next request on a visitor's connection that is kept open.", "15s"),
     {.path = "sites.*.body",
      .type = KEY_SIZE,
-     IN(cluster_site, body_most_bytes),
+     IN(cluster_site, limits.body_most_bytes),
      .most = 1ull << 50,
      .standard = "64m",
      .about = "The largest body of a request (an upload); a larger one is answered with 413. `0`: no limit.",
@@ -284,7 +284,7 @@ const struct key keys[] = {
      .otherwise = "as below",
      .about = "How often noah logs in to each database server and asks whether it is primary or replica, and how far it is.",
      .example = "{ every: 500ms, timeout: 500ms }"},
-    CHECK_TIMING("databases.*.check", cluster_database, "1s"),
+    CHECK_TIMING("databases.*.check", cluster_database, check, "1s"),
     {.path = "databases.*.timeouts",
      .type = KEY_SECTION,
      .otherwise = "as below",

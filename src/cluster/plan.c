@@ -60,8 +60,8 @@ static void print_timing(const struct cluster_check *check, const char *what, FI
 
 static void print_site_check(const struct cluster_site *site, FILE *out)
 {
-	const struct cluster_check *check = &site->check;
-	const char *each = site->app_count == 1 ? "it" : "each of them";
+	const struct cluster_check *check = &site->group.check;
+	const char *each = site->group.app_count == 1 ? "it" : "each of them";
 	if (check->kind != CHECK_HTTP) {
 		fprintf(out, "    It checks %s by connecting", each);
 	} else {
@@ -80,7 +80,10 @@ static void print_site(const struct cluster *cluster, const struct cluster_site 
 {
 	bool is_default = cluster->site_count == 1;
 	fputs("  - listens on ", out);
-	print_listeners(cluster, site->on, site->listen, site->listen_count, server, out);
+	struct address listen[CLUSTER_LISTEN_MOST];
+	for (uint32_t i = 0; i < site->listen_count; i++)
+		listen[i] = site->listen[i].address;
+	print_listeners(cluster, site->on, listen, site->listen_count, server, out);
 	fputs(" for ", out);
 	uint32_t printed = 0, names = 0;
 	for (uint32_t i = 0; i < site->name_count; i++)
@@ -92,10 +95,10 @@ static void print_site(const struct cluster *cluster, const struct cluster_site 
 		if (strcmp(site->names[i], "*") != 0)
 			fprintf(out, "%s%s", joint(printed++, names, " and "), site->names[i]);
 	fprintf(out, "%s, and sends %s to ", is_default ? " (and every other name)" : "",
-	        site->app_count == 1 ? "all requests" : "each request");
-	print_apps(cluster, site->apps, site->app_count, " or ", out);
-	if (site->app_count > 1)
-		fputs(site->balance == BALANCE_ROUND_ROBIN ? ", in turn" : ", whichever has the fewest under way", out);
+	        site->group.app_count == 1 ? "all requests" : "each request");
+	print_apps(cluster, site->group.apps, site->group.app_count, " or ", out);
+	if (site->group.app_count > 1)
+		fputs(site->group.balance == BALANCE_ROUND_ROBIN ? ", in turn" : ", whichever has the fewest under way", out);
 	fputs(".\n", out);
 	print_site_check(site, out);
 }
@@ -127,10 +130,10 @@ static unsigned print_services(const struct cluster *cluster, uint32_t server, F
 {
 	unsigned lines = 0;
 	for (uint32_t i = 0; i < cluster->site_count; i++)
-		for (uint32_t j = 0; j < cluster->sites[i].app_count; j++)
-			if (cluster->sites[i].apps[j].server == server)
+		for (uint32_t j = 0; j < cluster->sites[i].group.app_count; j++)
+			if (cluster->sites[i].group.apps[j].server == server)
 				lines += fprintf(out, "  - runs the site %s on port %u (a web server that is not noah).\n",
-				                 cluster->sites[i].name, cluster->sites[i].apps[j].address.port) > 0;
+				                 cluster->sites[i].name, cluster->sites[i].group.apps[j].address.port) > 0;
 	for (uint32_t i = 0; i < cluster->database_count; i++)
 		for (uint32_t j = 0; j < cluster->databases[i].server_count; j++)
 			if (cluster->databases[i].servers[j].server == server)

@@ -23,8 +23,8 @@ static uint64_t app_servers(const struct cluster *cluster)
 {
 	uint64_t on = 0;
 	for (uint32_t i = 0; i < cluster->site_count; i++)
-		for (uint32_t j = 0; j < cluster->sites[i].app_count; j++)
-			on |= 1ull << cluster->sites[i].apps[j].server;
+		for (uint32_t j = 0; j < cluster->sites[i].group.app_count; j++)
+			on |= 1ull << cluster->sites[i].group.apps[j].server;
 	return on;
 }
 
@@ -38,9 +38,9 @@ static void resolve_site(const struct load *load, struct cluster_site *site, uin
 {
 	if (site->on == 0)
 		site->on = on;
-	if (site->check.kind == CHECK_HTTP && site->check.host[0] == '\0')
-		memcpy(site->check.host, site->names[0], sizeof(site->check.host));
-	shorten_timeout(load, &site->check, AT("sites", site->name, "check", "timeout"));
+	if (site->group.check.kind == CHECK_HTTP && site->group.check.host[0] == '\0')
+		memcpy(site->group.check.host, site->names[0], sizeof(site->group.check.host));
+	shorten_timeout(load, &site->group.check, AT("sites", site->name, "check", "timeout"));
 }
 
 static void resolve_database(const struct load *load, struct cluster_database *database, uint64_t on)

@@ -60,9 +60,9 @@ static void validate_site_check(struct load *load, const struct cluster_site *si
 		load_report_at(load, AT("sites", name, "check", "tcp"), "a check is either `get` or `tcp`; take one of them out");
 	if (load_has(load, AT("sites", name, "check", "md5")) && load_has(load, AT("sites", name, "check", "sha256")))
 		load_report_at(load, AT("sites", name, "check", "sha256"), "a check has either `md5` or `sha256`; take one of them out");
-	if (strcmp(site->check.host, "*") == 0)
+	if (strcmp(site->group.check.host, "*") == 0)
 		load_report_at(load, AT("sites", name, "check", "host"), "`*` is no host name; write the one that the app knows");
-	validate_timing(load, &site->check, AT("sites", name, "check", "timeout"));
+	validate_timing(load, &site->group.check, AT("sites", name, "check", "timeout"));
 }
 
 /* ---- sites and databases -------------------------------------------------------------------------------------- */
@@ -126,16 +126,16 @@ static void gather_targets(struct load *load, struct target *targets, uint32_t r
 	const struct cluster *cluster = load->cluster;
 	uint32_t used = 0;
 	for (const struct cluster_site *site = cluster->sites; site < cluster->sites + cluster->site_count; site++)
-		for (uint32_t i = 0; i < site->app_count; i++) {
+		for (uint32_t i = 0; i < site->group.app_count; i++) {
 			char key[CLUSTER_TARGET_KEY_SIZE];
-			const char *server = cluster->servers[site->apps[i].server].name;
-			cluster_target_key(&site->check, &site->apps[i].address, key);
+			const char *server = cluster->servers[site->group.apps[i].server].name;
+			cluster_target_key(&site->group.check, &site->group.apps[i].address, key);
 			struct target *target = find_target(targets, used, key);
-			if (target < targets + used && !same_timing(&target->site->check, &site->check))
+			if (target < targets + used && !same_timing(&target->site->group.check, &site->group.check))
 				load_report_at(load, AT("sites", site->name, "check"),
 				               "%s:%u is checked in the same way by site %s, but with other every, timeout, rise or fall; "
 				               "write the same there",
-				               server, site->apps[i].address.port, target->site->name);
+				               server, site->group.apps[i].address.port, target->site->name);
 			if (target < targets + used)
 				continue;
 			if (used == room) {
@@ -173,7 +173,7 @@ void load_validate(struct load *load)
 	for (uint32_t i = 0; i < cluster->site_count; i++) {
 		const struct cluster_site *site = &cluster->sites[i];
 		validate_names(load, site);
-		validate_apps(load, site->apps, site->app_count, AT("sites", site->name, "apps"));
+		validate_apps(load, site->group.apps, site->group.app_count, AT("sites", site->name, "apps"));
 		validate_site_check(load, site);
 	}
 	for (uint32_t i = 0; i < cluster->database_count; i++) {

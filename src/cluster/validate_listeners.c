@@ -48,7 +48,7 @@ static unsigned gather_listeners(const struct cluster *cluster, struct listener 
 	for (uint32_t i = 0; i < cluster->site_count; i++) {
 		const struct cluster_site *site = &cluster->sites[i];
 		for (uint32_t j = 0; j < site->listen_count; j++)
-			out[count++] = (struct listener){.site = site, .address = &site->listen[j], .index = j};
+			out[count++] = (struct listener){.site = site, .address = &site->listen[j].address, .index = j};
 	}
 	for (uint32_t i = 0; i < cluster->database_count; i++) {
 		const struct cluster_database *database = &cluster->databases[i];
@@ -150,8 +150,8 @@ void load_validate_listeners(struct load *load)
 		for (unsigned j = 0; j < i; j++)
 			compare_listeners(load, &listeners[j], &listeners[i]);
 	for (uint32_t i = 0; i < cluster->site_count; i++)
-		for (uint32_t j = 0; j < cluster->sites[i].app_count; j++)
-			compare_app(load, listeners, count, &cluster->sites[i].apps[j], AT("sites", cluster->sites[i].name, "apps"), j);
+		for (uint32_t j = 0; j < cluster->sites[i].group.app_count; j++)
+			compare_app(load, listeners, count, &cluster->sites[i].group.apps[j], AT("sites", cluster->sites[i].name, "apps"), j);
 	for (uint32_t i = 0; i < cluster->database_count; i++)
 		for (uint32_t j = 0; j < cluster->databases[i].server_count; j++)
 			compare_app(load, listeners, count, &cluster->databases[i].servers[j],

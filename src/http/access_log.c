@@ -197,7 +197,7 @@ static char *put_line(struct http_log *log, char *out, struct http_exchange *exc
 	*out++ = ' ';
 	out = put_quoted(out, field_of(exchange, HTTP_FIELD_USER_AGENT), TEXT_MOST);
 	out = put(out, SPAN(" site="));
-	out = put(out, exchange->site != NULL ? span_of_text(exchange->site->site->name) : SPAN("-"));
+	out = put(out, exchange->site != NULL ? span_of_text(exchange->site->name) : SPAN("-"));
 	out = put(out, SPAN(" server="));
 	out = put(out, exchange->target != NULL ? span_of_text(exchange->target->text) : SPAN("-"));
 	out = put(out, SPAN(" retries="));

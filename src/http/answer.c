@@ -56,9 +56,9 @@ static size_t make_page(int status, char page[PAGE_MOST])
 /* By then the checks may have found a server up again. */
 static uint64_t retry_after_s(const struct http_exchange *exchange)
 {
-	if (exchange->site == NULL)
+	if (exchange->group == NULL)
 		return 1;
-	const struct cluster_check *check = &exchange->site->site->check;
+	const struct cluster_check *check = &exchange->group->group->check;
 	return ((uint64_t)check->every_ms * check->rise + 999) / 1000;
 }
 

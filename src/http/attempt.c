@@ -26,12 +26,12 @@ static struct upstream_target *choose(struct http_exchange *exchange)
 	struct upstream_target *target;
 
 	if (exchange->tries > 0 && exchange->target != NULL) {
-		uint32_t same = upstream_bit(exchange->site, exchange->target);
-		target = upstream_choose(upstream_of(exchange), exchange->site, exchange->tried | same);
+		uint32_t same = upstream_bit(exchange->group, exchange->target);
+		target = upstream_choose(upstream_of(exchange), exchange->group, exchange->tried | same);
 		if (target != NULL)
 			return target;
 	}
-	return upstream_choose(upstream_of(exchange), exchange->site, exchange->tried);
+	return upstream_choose(upstream_of(exchange), exchange->group, exchange->tried);
 }
 
 static enum http_outcome outcome_of_connect(struct http_exchange *exchange, enum net_result result)
@@ -42,8 +42,8 @@ static enum http_outcome outcome_of_connect(struct http_exchange *exchange, enum
 	         net_result_text(result));
 	if (result == NET_NO_RESOURCES)
 		return OUTCOME_NO_RESOURCES;
-	exchange->tried |= upstream_bit(exchange->site, exchange->target);
-	upstream_failed(upstream_of(exchange), exchange->site, exchange->target);
+	exchange->tried |= upstream_bit(exchange->group, exchange->target);
+	upstream_failed(upstream_of(exchange), exchange->group, exchange->target);
 	return OUTCOME_CONNECT_FAILED;
 }
 
@@ -55,7 +55,7 @@ static enum http_outcome get_connection(struct http_exchange *exchange)
 	if (!exchange->fresh_only)
 		exchange->server = upstream_take_idle(exchange->target, !http_attempt_may_repeat(exchange));
 	if (exchange->server == NULL) {
-		enum net_result result = upstream_connect(exchange->target, exchange->site->site->connect_timeout_ms, &exchange->server);
+		enum net_result result = upstream_connect(exchange->target, exchange->group->group->connect_timeout_ms, &exchange->server);
 		if (result != NET_OK)
 			return outcome_of_connect(exchange, result);
 	}
@@ -105,15 +105,15 @@ static bool may_retry(struct http_exchange *exchange, enum http_outcome outcome)
 		exchange->retry_paid = false;
 		return true;
 	}
-	return exchange->tries < UPSTREAM_TRIES_MOST && upstream_budget_spend(&exchange->site->budget, exchange_now_us(exchange));
+	return exchange->tries < UPSTREAM_TRIES_MOST && upstream_budget_spend(&exchange->group->budget, exchange_now_us(exchange));
 }
 
 static bool has_other_server(struct http_exchange *exchange)
 {
-	uint32_t not_these = exchange->tried | upstream_bit(exchange->site, exchange->target);
-	for (uint32_t i = 0; i < exchange->site->target_count; i++) {
-		const struct upstream_target *target = &exchange->site->targets[i];
-		if ((not_these & upstream_bit(exchange->site, target)) == 0 && target->health != NULL &&
+	uint32_t not_these = exchange->tried | upstream_bit(exchange->group, exchange->target);
+	for (uint32_t i = 0; i < exchange->group->target_count; i++) {
+		const struct upstream_target *target = &exchange->group->targets[i];
+		if ((not_these & upstream_bit(exchange->group, target)) == 0 && target->health != NULL &&
 		    board_target_usable(target->health, exchange_now_us(exchange)))
 			return true;
 	}
@@ -125,7 +125,7 @@ bool http_attempt_may_move(struct http_exchange *exchange)
 	if (!upstream_is_down(exchange->target) || !http_attempt_may_repeat(exchange) || exchange->answer_begun ||
 	    exchange->tries >= UPSTREAM_TRIES_MOST || !has_other_server(exchange))
 		return false;
-	exchange->retry_paid = upstream_budget_spend(&exchange->site->budget, exchange_now_us(exchange));
+	exchange->retry_paid = upstream_budget_spend(&exchange->group->budget, exchange_now_us(exchange));
 	if (exchange->retry_paid)
 		snprintf(exchange->detail, sizeof(exchange->detail), "%s was found down while the request waited for its answer",
 		         exchange->target->text);
@@ -140,11 +140,11 @@ static void note_failure(struct http_exchange *exchange, enum http_outcome outco
 		if (exchange->server->reused) {
 			exchange->fresh_only = true;
 		} else {
-			exchange->tried |= upstream_bit(exchange->site, exchange->target);
-			upstream_failed(upstream_of(exchange), exchange->site, exchange->target);
+			exchange->tried |= upstream_bit(exchange->group, exchange->target);
+			upstream_failed(upstream_of(exchange), exchange->group, exchange->target);
 		}
 	} else if (outcome == OUTCOME_SERVER_DOWN) {
-		exchange->tried |= upstream_bit(exchange->site, exchange->target);
+		exchange->tried |= upstream_bit(exchange->group, exchange->target);
 	}
 }
 
@@ -166,11 +166,11 @@ enum http_outcome http_attempt(struct http_exchange *exchange)
 {
 	enum http_outcome outcome = OUTCOME_NO_SERVER;
 
-	upstream_budget_earn(&exchange->site->budget);
+	upstream_budget_earn(&exchange->group->budget);
 	do { /* at most UPSTREAM_TRIES_MOST times */
 		struct upstream_target *target = choose(exchange);
 		if (target == NULL && exchange->tries == 0)
-			upstream_describe(upstream_of(exchange), exchange->site, exchange->detail, sizeof(exchange->detail));
+			upstream_describe(upstream_of(exchange), exchange->group, exchange->detail, sizeof(exchange->detail));
 		if (target == NULL)
 			return outcome; /* what the last one ended in */
 		if (exchange->tries > 0)

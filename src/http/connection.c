@@ -248,7 +248,7 @@ static void count_exchange(const struct http_exchange *exchange)
 static void say_failure(struct http_exchange *exchange, enum http_outcome outcome)
 {
 	LOG_LIMITED(LOG_WARNING, 1000, "site %s: a visitor's request failed (%s): %s",
-	            exchange->site != NULL ? exchange->site->site->name : "-", http_outcome_text(outcome),
+	            exchange->site != NULL ? exchange->site->name : "-", http_outcome_text(outcome),
 	            exchange->detail[0] != '\0' ? exchange->detail : "see the access log");
 }
 
@@ -309,7 +309,7 @@ static void client_serve(struct http_client *client)
 		exchange_begin(&exchange, client);
 		fate = conclude(&exchange, run_exchange(&exchange));
 		if (exchange.site != NULL)
-			idle_ms = exchange.site->site->idle_timeout_ms;
+			idle_ms = exchange.site->idle_timeout_ms;
 		exchange_end(&exchange);
 		task_rewind(mark);
 	} while (fate == FATE_KEEP && buffer_filled(&client->stream.input) > 0);

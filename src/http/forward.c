@@ -65,7 +65,7 @@ static void write_request_head(struct http_writer *writer, const struct http_exc
 		without |= HTTP_SET(HTTP_FIELD_EXPECT); /* of HTTP/1.0: has no meaning (RFC 9110 10.1.1) */
 	if (request->has_max_forwards)
 		without |= HTTP_SET(HTTP_FIELD_MAX_FORWARDS);
-	http_write_request(writer, request, without, span_of_text(exchange->site->site->name));
+	http_write_request(writer, request, without, span_of_text(exchange->site->name));
 	write_forwarded_for(writer, exchange);
 	http_write(writer, SPAN("X-Forwarded-Proto: http\r\nX-Real-IP: "));
 	http_write(writer, from);
@@ -111,7 +111,7 @@ static enum http_outcome send_request(struct http_exchange *exchange)
 	if (exchange->kept_body.size > 0)
 		parts[writer.part_count++] =
 		    (struct iovec){.iov_base = (void *)(uintptr_t)exchange->kept_body.start, .iov_len = exchange->kept_body.size};
-	enum net_result result = stream_write(stream, parts, writer.part_count, exchange->site->site->answer_timeout_ms);
+	enum net_result result = stream_write(stream, parts, writer.part_count, exchange->limits->answer_timeout_ms);
 	exchange->sent = stream->bytes_written != written_before;
 	exchange->sent_ever |= exchange->sent;
 	exchange->sent_us = exchange_now_us(exchange);
@@ -142,14 +142,14 @@ static bool visitor_is_gone(const struct http_client *client)
 /* How long the present silence may last, and what it means then. */
 static int64_t silence_limit_ms(const struct http_exchange *exchange, enum http_outcome *meaning)
 {
-	const struct cluster_site *site = exchange->site->site;
+	const struct cluster_limits *limits = exchange->limits;
 
 	if (exchange_is_uploaded(exchange) || exchange->upload_broken || exchange->upload_pending > 0) {
 		*meaning = exchange->answer_begun ? OUTCOME_ANSWER_STALLED : OUTCOME_ANSWER_TIMEOUT;
-		return site->answer_timeout_ms;
+		return limits->answer_timeout_ms;
 	}
 	*meaning = OUTCOME_REQUEST_TIMEOUT;
-	return site->request_timeout_ms;
+	return limits->request_timeout_ms;
 }
 
 /* A request that must not be sent twice waits on a server that checks found down. It may be alive (taken out of service, and
@@ -264,7 +264,7 @@ static enum http_outcome relay_interim(struct http_exchange *exchange)
 		return OUTCOME_OK; /* too large to be worth it: it is only a hint */
 	BOARD_COUNT(exchange->core->lane, answers_1xx, 1);
 	return outcome_of_write(
-	    stream_write_bytes(&exchange->client->stream, own, writer.size, exchange->site->site->idle_timeout_ms));
+	    stream_write_bytes(&exchange->client->stream, own, writer.size, exchange->site->idle_timeout_ms));
 }
 
 static enum http_outcome bad_answer(struct http_exchange *exchange, const char *what)
@@ -430,7 +430,7 @@ static enum http_outcome send_gathered(struct http_exchange *exchange, struct ga
 	if (gathering->count > 0) {
 		exchange->answer_begun = true;
 		enum http_outcome outcome =
-		    outcome_of_write(stream_write(client, gathering->parts, gathering->count, exchange->site->site->idle_timeout_ms));
+		    outcome_of_write(stream_write(client, gathering->parts, gathering->count, exchange->site->idle_timeout_ms));
 		if (outcome != OUTCOME_OK)
 			return outcome;
 	}
@@ -484,7 +484,7 @@ static enum http_outcome body_ended(struct http_exchange *exchange, enum http_ou
 		if (body->passing != PASS_WRAPPED)
 			return OUTCOME_OK;
 		return outcome_of_write(
-		    stream_write_bytes(&exchange->client->stream, "0\r\n\r\n", 5, exchange->site->site->idle_timeout_ms));
+		    stream_write_bytes(&exchange->client->stream, "0\r\n\r\n", 5, exchange->site->idle_timeout_ms));
 	}
 	if (outcome == OUTCOME_SERVER_CLOSED || outcome == OUTCOME_ANSWER_CUT) {
 		snprintf(exchange->detail, sizeof(exchange->detail), "%s closed the connection in the middle of its answer",

@@ -140,7 +140,11 @@ struct http_exchange {
 	struct http_core *core;
 	struct http_client *client;
 	struct http_routes *routes; /* its own reference */
-	struct upstream_site *site; /* NULL until routed */
+	/* NULL until routed */
+	const struct cluster_site *site;
+	const struct cluster_route *route; /* and when none of the site's matches */
+	const struct cluster_limits *limits;
+	struct upstream_group *group; /* NULL too when no server is needed */
 
 	/* the request */
 	bool parsed;        /* `request` is filled */
@@ -208,7 +212,7 @@ void http_routes_unref(struct http_routes *routes);
 bool http_routes_add_listener(struct http_core *core, struct http_routes *routes) MUST_CHECK;
 /* Timeouts for a connection whose site is not known yet. */
 int64_t http_routes_request_timeout_ms(const struct http_routes *routes, unsigned listener);
-/* Finds exchange->site, and refuses what needs no server. */
+/* Finds exchange->site, route, limits and group, and refuses what needs no server. */
 enum http_outcome http_route(struct http_exchange *exchange) MUST_CHECK;
 
 /* ---- forwarding -------------------------------------------------------------------------------------------------- */

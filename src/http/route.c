@@ -38,7 +38,7 @@ static uint64_t sites_at(const struct cluster *cluster, const struct address *li
 	for (uint32_t i = 0; i < cluster->site_count; i++) {
 		const struct cluster_site *site = &cluster->sites[i];
 		for (uint32_t listen = 0; listen < site->listen_count && is_fronted_here(cluster, site); listen++) {
-			if (address_equal(&site->listen[listen], listener))
+			if (address_equal(&site->listen[listen].address, listener))
 				mask |= UINT64_C(1) << i;
 		}
 	}
@@ -130,7 +130,7 @@ int64_t http_routes_request_timeout_ms(const struct http_routes *routes, unsigne
 	uint64_t mask = routes->masks[listener];
 	if (mask == 0)
 		return HTTP_FIRST_REQUEST_MS; /* a reload has taken its last site away */
-	return routes->view->cluster->sites[__builtin_ctzll(mask)].request_timeout_ms;
+	return routes->view->cluster->sites[__builtin_ctzll(mask)].limits.request_timeout_ms;
 }
 
 /* ---- looking up ------------------------------------------------------------------------------------------------- */
@@ -163,7 +163,7 @@ static int find_site(const struct http_routes *routes, unsigned listener, struct
 	}
 	if (site < 0)
 		site = find_name(routes, mask, SPAN("*")); /* cannot come from a Host: '*' is not valid there */
-	if (site < 0 && mask != 0 && routes->view->site_count == 1)
+	if (site < 0 && mask != 0 && routes->view->cluster->site_count == 1)
 		site = 0;
 	return site;
 }
@@ -198,10 +198,12 @@ enum http_outcome http_route(struct http_exchange *exchange)
 	}
 	if (site < 0)
 		return OUTCOME_UNKNOWN_SITE;
-	exchange->site = &exchange->routes->view->sites[site];
+	exchange->site = &exchange->routes->view->cluster->sites[site];
+	exchange->limits = &exchange->site->limits;
+	exchange->group = upstream_view_find(exchange->routes->view, exchange->site, NULL, NULL);
 	if (request->has_max_forwards && request->max_forwards == 0)
 		return OUTCOME_ANSWERED_HERE; /* RFC 9110 7.6.2 */
-	uint64_t most = exchange->site->site->body_most_bytes;
+	uint64_t most = exchange->limits->body_most_bytes;
 	if (most > 0 && request->framing == HTTP_BODY_LENGTH && request->length > most) {
 		snprintf(exchange->detail, sizeof(exchange->detail), "the body has %llu bytes, the site's limit is %llu",
 		         (unsigned long long)request->length, (unsigned long long)most);

@@ -40,7 +40,7 @@ static enum http_outcome take_step(struct http_exchange *exchange)
 	exchange->upload_begun = true;
 	exchange->upload_pending = step.forward;
 	exchange->upload_drop = step.drop;
-	uint64_t most = exchange->site->site->body_most_bytes;
+	uint64_t most = exchange->limits->body_most_bytes;
 	/* The chunk that has begun counts in full: its size line has said so. */
 	if (most > 0 && exchange->upload.content_bytes + exchange->upload.chunked.left > most) {
 		snprintf(exchange->detail, sizeof(exchange->detail), "the body is longer than the site's limit of %llu bytes",

@@ -93,8 +93,8 @@ bool listeners_open(struct supervisor *supervisor, const struct cluster *cluster
 	for (unsigned i = 0; i < cluster->site_count && good; i++) {
 		const struct cluster_site *site = &cluster->sites[i];
 		for (unsigned j = 0; j < site->listen_count && good; j++)
-			if (cluster_listens_on(cluster, site->on, &site->listen[j], cluster->self))
-				good = want(supervisor, LISTENER_HTTP, &site->listen[j], why, why_size);
+			if (cluster_listens_on(cluster, site->on, &site->listen[j].address, cluster->self))
+				good = want(supervisor, LISTENER_HTTP, &site->listen[j].address, why, why_size);
 	}
 	for (unsigned i = 0; i < cluster->database_count && good; i++) {
 		const struct cluster_database *database = &cluster->databases[i];

@@ -93,6 +93,14 @@ static json_t *listen_json(const struct address *listen, unsigned count)
 	return json;
 }
 
+static json_t *site_listen_json(const struct cluster_site *site)
+{
+	json_t *json = json_array();
+	for (unsigned i = 0; i < site->listen_count; i++)
+		json_array_append_new(json, address_json(&site->listen[i].address));
+	return json;
+}
+
 static json_t *sites_json(const struct supervisor *supervisor, json_t *targets)
 {
 	json_t *sites = json_array();
@@ -102,9 +110,9 @@ static json_t *sites_json(const struct supervisor *supervisor, json_t *targets)
 			continue;
 		json_t *json = json_object(), *apps = json_array();
 		json_object_set_new(json, "name", text_json(site->name));
-		json_object_set_new(json, "listen", listen_json(site->listen, site->listen_count));
-		for (unsigned j = 0; j < site->app_count; j++) {
-			json_t *target = target_json(supervisor, &site->apps[j], &site->check);
+		json_object_set_new(json, "listen", site_listen_json(site));
+		for (unsigned j = 0; j < site->group.app_count; j++) {
+			json_t *target = target_json(supervisor, &site->group.apps[j], &site->group.check);
 			if (target == NULL)
 				continue;
 			add_target(targets, target);

@@ -9,23 +9,23 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static bool is_candidate(const struct upstream_core *core, const struct upstream_site *site, const struct upstream_target *target,
-                         uint32_t tried)
+static bool is_candidate(const struct upstream_core *core, const struct upstream_group *group,
+                         const struct upstream_target *target, uint32_t tried)
 {
-	return target->health != NULL && (tried & upstream_bit(site, target)) == 0 &&
+	return target->health != NULL && (tried & upstream_bit(group, target)) == 0 &&
 	       board_target_usable(target->health, loop_now_us(core->loop));
 }
 
 /* Every candidate gains its weight, the richest is chosen and pays what all have gained: with weights 5, 1, 1 the order is a a b
  * a c a a, never a a a a a b c. */
-static struct upstream_target *choose_round_robin(struct upstream_core *core, struct upstream_site *site, uint32_t tried)
+static struct upstream_target *choose_round_robin(struct upstream_core *core, struct upstream_group *group, uint32_t tried)
 {
 	struct upstream_target *best = NULL;
 	int32_t total = 0;
 
-	for (uint32_t i = 0; i < site->target_count; i++) { /* at most CLUSTER_APPS_MOST */
-		struct upstream_target *target = &site->targets[i];
-		if (!is_candidate(core, site, target, tried))
+	for (uint32_t i = 0; i < group->target_count; i++) { /* at most CLUSTER_APPS_MOST */
+		struct upstream_target *target = &group->targets[i];
+		if (!is_candidate(core, group, target, tried))
 			continue;
 		target->current += target->app->weight;
 		total += target->app->weight;
@@ -38,15 +38,15 @@ static struct upstream_target *choose_round_robin(struct upstream_core *core, st
 }
 
 /* The fewest requests under way for each unit of weight, all threads together; equal ones take turns. */
-static struct upstream_target *choose_least_connections(struct upstream_core *core, struct upstream_site *site, uint32_t tried)
+static struct upstream_target *choose_least_connections(struct upstream_core *core, struct upstream_group *group, uint32_t tried)
 {
 	struct upstream_target *best = NULL;
 	uint64_t best_load = 0;
 	uint64_t start = random_quick();
 
-	for (uint32_t i = 0; i < site->target_count; i++) {
-		struct upstream_target *target = &site->targets[(start + i) % site->target_count];
-		if (!is_candidate(core, site, target, tried))
+	for (uint32_t i = 0; i < group->target_count; i++) {
+		struct upstream_target *target = &group->targets[(start + i) % group->target_count];
+		if (!is_candidate(core, group, target, tried))
 			continue;
 		int64_t active = board_target_active(core->board, target->row);
 		uint64_t load = ((uint64_t)(active > 0 ? active : 0) + 1) * 1000000u / target->app->weight;
@@ -58,11 +58,11 @@ static struct upstream_target *choose_least_connections(struct upstream_core *co
 	return best;
 }
 
-struct upstream_target *upstream_choose(struct upstream_core *core, struct upstream_site *site, uint32_t tried)
+struct upstream_target *upstream_choose(struct upstream_core *core, struct upstream_group *group, uint32_t tried)
 {
-	if (site->site->balance == BALANCE_LEAST_CONNECTIONS)
-		return choose_least_connections(core, site, tried);
-	return choose_round_robin(core, site, tried);
+	if (group->group->balance == BALANCE_LEAST_CONNECTIONS)
+		return choose_least_connections(core, group, tried);
+	return choose_round_robin(core, group, tried);
 }
 
 /* Only this thread writes its lane, so a load and a store make an addition. */
@@ -88,9 +88,9 @@ void upstream_worked(const struct upstream_target *target)
 		board_target_worked(target->health);
 }
 
-void upstream_failed(struct upstream_core *core, const struct upstream_site *site, const struct upstream_target *target)
+void upstream_failed(struct upstream_core *core, const struct upstream_group *group, const struct upstream_target *target)
 {
-	board_target_failed(target->health, &site->site->check, loop_now_us(core->loop));
+	board_target_failed(target->health, &group->group->check, loop_now_us(core->loop));
 }
 
 bool upstream_is_down(const struct upstream_target *target)
@@ -135,18 +135,18 @@ static void describe_target(const struct upstream_target *target, char *out, siz
 	}
 }
 
-void upstream_describe(struct upstream_core *core, const struct upstream_site *site, char *out, size_t out_size)
+void upstream_describe(struct upstream_core *core, const struct upstream_group *group, char *out, size_t out_size)
 {
 	ASSERT(out_size > 0);
 	out[0] = '\0';
 	append(out, out_size, "no server is up: ");
-	for (uint32_t i = 0; i < site->target_count; i++) {
-		const struct upstream_target *target = &site->targets[i];
+	for (uint32_t i = 0; i < group->target_count; i++) {
+		const struct upstream_target *target = &group->targets[i];
 		if (target->health != NULL && board_target_usable(target->health, loop_now_us(core->loop)))
 			append(out, out_size, "%s up", target->text); /* it was tried in vain */
 		else
 			describe_target(target, out, out_size);
-		if (i + 1 < site->target_count)
+		if (i + 1 < group->target_count)
 			append(out, out_size, "; ");
 	}
 }

@@ -54,8 +54,10 @@ struct upstream_target {
 	char text[CLUSTER_NAME_SIZE + 8]; /* "web1:8080", for logs */
 };
 
-struct upstream_site {
-	const struct cluster_site *site;
+/* The servers of a site, of a route with its own, or of a TCP service. */
+struct upstream_group {
+	const struct cluster_group *group;
+	const char *name; /* of the site or service */
 	struct upstream_budget budget;
 	uint32_t target_count;
 	struct upstream_target targets[CLUSTER_APPS_MOST];
@@ -65,8 +67,8 @@ struct upstream_view {
 	struct upstream_core *core;
 	struct snapshot *snapshot;
 	const struct cluster *cluster;
-	uint32_t site_count; /* as cluster->site_count: all sites, also those that other servers front */
-	struct upstream_site *sites;
+	uint32_t group_count; /* of all sites and services, also those that other servers front, as cluster_walk_groups has them */
+	struct upstream_group *groups;
 };
 
 struct upstream_core {
@@ -89,19 +91,23 @@ void upstream_core_free(struct upstream_core *core);
 
 /* The caller's to free; takes its own reference of the snapshot. NULL when memory is out. */
 struct upstream_view *upstream_view_new(struct upstream_core *core, struct snapshot *snapshot) MUST_CHECK;
-/* Sites of the same name go on with the retries that the view before has saved up, so that reloads are no source of them. */
+/* Groups of the same site, route or service go on with the retries that the view before has saved up, so that reloads are no source of them. */
 void upstream_view_inherit(struct upstream_view *view, const struct upstream_view *before);
 /* And the pools whose addresses no other view has. */
 void upstream_view_free(struct upstream_view *view);
 
+/* The group of a route, site or service of view->cluster: a route's own if it has one. NULL: none (a site with a page). */
+struct upstream_group *upstream_view_find(const struct upstream_view *view, const struct cluster_site *site,
+                                          const struct cluster_route *route, const struct cluster_service *service) MUST_CHECK;
+
 /* ---- choosing (choose.c) -------------------------------------------------------------------------------------- */
 
-/* The site's next server among those that the board calls usable and whose bit (index in targets) is not in `tried`. NULL: none.
+/* The group's next server among those that the board calls usable and whose bit (index in targets) is not in `tried`. NULL: none.
  */
-struct upstream_target *upstream_choose(struct upstream_core *core, struct upstream_site *site, uint32_t tried) MUST_CHECK;
-static inline uint32_t upstream_bit(const struct upstream_site *site, const struct upstream_target *target)
+struct upstream_target *upstream_choose(struct upstream_core *core, struct upstream_group *group, uint32_t tried) MUST_CHECK;
+static inline uint32_t upstream_bit(const struct upstream_group *group, const struct upstream_target *target)
 {
-	return UINT32_C(1) << (target - site->targets);
+	return UINT32_C(1) << (target - group->targets);
 }
 /* A request on this server begins and ends: what least-connections and `noah status` count. */
 void upstream_begin(struct upstream_core *core, const struct upstream_target *target);
@@ -109,11 +115,11 @@ void upstream_end(struct upstream_core *core, const struct upstream_target *targ
 /* Passive detection: what became of a connection to it. A server whose connections fail `fall` times in a row gets no request for
  * the time between two checks. */
 void upstream_worked(const struct upstream_target *target);
-void upstream_failed(struct upstream_core *core, const struct upstream_site *site, const struct upstream_target *target);
+void upstream_failed(struct upstream_core *core, const struct upstream_group *group, const struct upstream_target *target);
 /* Watch has found it down: what waits for its answer may give up. */
 bool upstream_is_down(const struct upstream_target *target);
 /* "no server is up: web1:8080 down since 2026-11-20T23:41:03.123Z (connection refused); …"; cut to fit. */
-void upstream_describe(struct upstream_core *core, const struct upstream_site *site, char *out, size_t out_size);
+void upstream_describe(struct upstream_core *core, const struct upstream_group *group, char *out, size_t out_size);
 
 /* ---- pools (pool.c) ------------------------------------------------------------------------------------------- */
 

@@ -9,13 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static bool fill_target(struct upstream_view *view, const struct cluster_site *site, const struct cluster_app *app,
+static bool fill_target(struct upstream_view *view, const struct cluster_group *group, const struct cluster_app *app,
                         struct upstream_target *target)
 {
 	struct upstream_core *core = view->core;
 
 	target->app = app;
-	target->row = board_target_row(core->board, &site->check, &app->address);
+	target->row = board_target_row(core->board, &group->check, &app->address);
 	target->health = target->row < 0 ? NULL : &core->board->targets[target->row];
 	snprintf(target->text, sizeof(target->text), "%s:%u", view->cluster->servers[app->server].name, app->address.port);
 	target->pool = upstream_pool_ref(core, &app->address);
@@ -31,18 +31,23 @@ struct upstream_view *upstream_view_new(struct upstream_core *core, struct snaps
 	view->core = core;
 	view->snapshot = snapshot_ref(snapshot);
 	view->cluster = snapshot_cluster(snapshot);
-	view->site_count = view->cluster->site_count;
-	view->sites = calloc(view->site_count > 0 ? view->site_count : 1, sizeof(view->sites[0]));
-	if (view->sites == NULL)
+	struct cluster_walk walk = {0};
+	uint32_t count = 0;
+	while (cluster_walk_groups(view->cluster, &walk))
+		count++;
+	view->groups = calloc(count > 0 ? count : 1, sizeof(view->groups[0]));
+	if (view->groups == NULL)
 		goto out_of_memory;
-	for (uint32_t i = 0; i < view->site_count; i++) { /* at most CLUSTER_SITES_MOST */
-		struct upstream_site *site = &view->sites[i];
-		site->site = &view->cluster->sites[i];
-		upstream_budget_init(&site->budget, clock_monotonic_us());
-		for (uint32_t app = 0; app < site->site->app_count; app++) {
-			if (!fill_target(view, site->site, &site->site->apps[app], &site->targets[app]))
+	walk = (struct cluster_walk){0};
+	while (cluster_walk_groups(view->cluster, &walk)) {
+		struct upstream_group *group = &view->groups[view->group_count++];
+		group->group = walk.group;
+		group->name = walk.name;
+		upstream_budget_init(&group->budget, clock_monotonic_us());
+		for (uint32_t app = 0; app < walk.group->app_count; app++) {
+			if (!fill_target(view, walk.group, &walk.group->apps[app], &group->targets[app]))
 				goto out_of_memory;
-			site->target_count++;
+			group->target_count++;
 		}
 	}
 	return view;
@@ -54,21 +59,34 @@ out_of_memory:
 
 void upstream_view_inherit(struct upstream_view *view, const struct upstream_view *before)
 {
-	for (uint32_t i = 0; i < view->site_count; i++) { /* at most CLUSTER_SITES_MOST, each */
-		for (uint32_t j = 0; j < before->site_count; j++) {
-			if (strcmp(view->sites[i].site->name, before->sites[j].site->name) == 0)
-				view->sites[i].budget = before->sites[j].budget;
+	for (uint32_t i = 0; i < view->group_count; i++) {
+		for (uint32_t j = 0; j < before->group_count; j++) {
+			if (strcmp(view->groups[i].name, before->groups[j].name) == 0)
+				view->groups[i].budget = before->groups[j].budget;
 		}
 	}
 }
 
+struct upstream_group *upstream_view_find(const struct upstream_view *view, const struct cluster_site *site,
+                                          const struct cluster_route *route, const struct cluster_service *service)
+{
+	const struct cluster_group *wanted = service != NULL                               ? &service->group
+	                                     : route != NULL && route->group.app_count > 0 ? &route->group
+	                                                                                   : &site->group;
+	for (uint32_t i = 0; i < view->group_count; i++) {
+		if (view->groups[i].group == wanted)
+			return &view->groups[i];
+	}
+	return NULL;
+}
+
 void upstream_view_free(struct upstream_view *view)
 {
-	for (uint32_t i = 0; view->sites != NULL && i < view->site_count; i++) {
-		for (uint32_t target = 0; target < view->sites[i].target_count; target++)
-			upstream_pool_unref(view->sites[i].targets[target].pool);
+	for (uint32_t i = 0; view->groups != NULL && i < view->group_count; i++) {
+		for (uint32_t target = 0; target < view->groups[i].target_count; target++)
+			upstream_pool_unref(view->groups[i].targets[target].pool);
 	}
 	snapshot_unref(view->snapshot);
-	free(view->sites);
+	free(view->groups);
 	free(view);
 }

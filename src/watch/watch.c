@@ -323,11 +323,10 @@ void watch_use(struct watch *watch, struct snapshot *snapshot)
 	watch->snapshot = snapshot;
 	LIST_EACH (link, &watch->subjects)
 		OWNER_OF(link, struct subject, link)->wanted = false;
-	for (unsigned i = 0; i < cluster->site_count; i++) {
-		const struct cluster_site *site = &cluster->sites[i];
-		for (unsigned j = 0; j < site->app_count && cluster_is_on(site->on, cluster->self); j++)
-			want(watch, cluster, &site->apps[j], &site->check, NULL);
-	}
+	struct cluster_walk walk = {0};
+	while (cluster_walk_groups(cluster, &walk))
+		for (unsigned i = 0; i < walk.group->app_count && cluster_is_on(walk.on, cluster->self); i++)
+			want(watch, cluster, &walk.group->apps[i], &walk.group->check, NULL);
 	for (unsigned i = 0; i < cluster->database_count; i++) {
 		const struct cluster_database *database = &cluster->databases[i];
 		for (unsigned j = 0; j < database->server_count && cluster_is_on(database->on, cluster->self); j++)

@@ -36,9 +36,9 @@ static struct cluster *make_cluster(uint64_t generation, unsigned first, unsigne
 	assert_true(cluster->site_count <= CLUSTER_SITES_MOST);
 	for (unsigned i = 0; i < count; i++) {
 		struct cluster_site *site = &cluster->sites[i / CLUSTER_APPS_MOST];
-		struct cluster_app *app = &site->apps[site->app_count++];
+		struct cluster_app *app = &site->group.apps[site->group.app_count++];
 		unsigned number = first + i;
-		site->check = (struct cluster_check){.kind = CHECK_TCP, .rise = 2, .fall = 3, .every_ms = 2000, .timeout_ms = 1000};
+		site->group.check = (struct cluster_check){.kind = CHECK_TCP, .rise = 2, .fall = 3, .every_ms = 2000, .timeout_ms = 1000};
 		app->address.family = ADDRESS_IPV4;
 		app->address.port = 80;
 		app->address.ip[0] = 10;
@@ -55,7 +55,7 @@ static struct cluster *make_cluster(uint64_t generation, unsigned first, unsigne
 static int row_of(const struct board *board, const struct cluster *cluster, unsigned index)
 {
 	const struct cluster_site *site = &cluster->sites[index / CLUSTER_APPS_MOST];
-	return board_target_row(board, &site->check, &site->apps[index % CLUSTER_APPS_MOST].address);
+	return board_target_row(board, &site->group.check, &site->group.apps[index % CLUSTER_APPS_MOST].address);
 }
 
 static void test_is_shared_and_checked(void **state)
@@ -156,8 +156,8 @@ static void test_database_row_and_epoch(void **state)
 
 static void set_check(struct cluster *cluster, const char *path)
 {
-	cluster->sites[0].check.kind = CHECK_HTTP;
-	snprintf(cluster->sites[0].check.path, CLUSTER_PATH_SIZE, "%s", path);
+	cluster->sites[0].group.check.kind = CHECK_HTTP;
+	snprintf(cluster->sites[0].group.check.path, CLUSTER_PATH_SIZE, "%s", path);
 }
 
 static enum board_health health_of(const struct board *board, const struct cluster *cluster, unsigned index)
@@ -229,9 +229,9 @@ static void test_refused_snapshot_leaves_the_one_in_force_alone(void **state)
 	atomic_store(&board->targets[row_of(board, one, 0)].health, HEALTH_UP);
 	atomic_store(&board_find_database(board, "main")->primary, UINT64_C(4) << 32 | 1);
 	for (unsigned i = 0; i < 5; i++) { /* each with other addresses, refused later for another reason */
-		next->sites[0].apps[0].address.port = (uint16_t)(1000 + i);
+		next->sites[0].group.apps[0].address.port = (uint16_t)(1000 + i);
 		for (unsigned j = 0; j < next->site_count; j++)
-			snprintf(next->sites[j].check.path, CLUSTER_PATH_SIZE, "/%u", i), next->sites[j].check.kind = CHECK_HTTP;
+			snprintf(next->sites[j].group.check.path, CLUSTER_PATH_SIZE, "/%u", i), next->sites[j].group.check.kind = CHECK_HTTP;
 		assert_true(board_reserve(board, next));
 		assert_non_null(board_find_database(board, "main"));
 		assert_int_equal(atomic_load(&board_find_database(board, "main")->primary), UINT64_C(4) << 32 | 1);

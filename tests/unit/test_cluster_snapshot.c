@@ -50,16 +50,16 @@ static void test_defaults(void **state)
 	assert_int_equal(site->name_count, 1);
 	assert_int_equal(site->on, 1); /* front: the only one with a public address */
 	assert_int_equal(site->listen_count, 1);
-	assert_string_equal(address_format(&site->listen[0], text), "[::]:80");
-	assert_int_equal(site->app_count, 2);
-	assert_string_equal(address_format(&site->apps[1].address, text), "192.0.2.12:80");
-	assert_int_equal(site->apps[0].weight, 1);
-	assert_int_equal(site->apps[1].weight, 3);
-	assert_int_equal(site->check.kind, CHECK_HTTP);
-	assert_string_equal(site->check.host, "example.com");
-	assert_int_equal(site->check.status_least, 200);
-	assert_int_equal(site->check.every_ms, 2000);
-	assert_int_equal(site->body_most_bytes, 64 << 20);
+	assert_string_equal(address_format(&site->listen[0].address, text), "[::]:80");
+	assert_int_equal(site->group.app_count, 2);
+	assert_string_equal(address_format(&site->group.apps[1].address, text), "192.0.2.12:80");
+	assert_int_equal(site->group.apps[0].weight, 1);
+	assert_int_equal(site->group.apps[1].weight, 3);
+	assert_int_equal(site->group.check.kind, CHECK_HTTP);
+	assert_string_equal(site->group.check.host, "example.com");
+	assert_int_equal(site->group.check.status_least, 200);
+	assert_int_equal(site->group.check.every_ms, 2000);
+	assert_int_equal(site->limits.body_most_bytes, 64 << 20);
 	assert_int_equal(database->on, 2 | 4); /* where the apps are */
 	assert_string_equal(address_format(&database->listen[0], text), "127.0.0.1:3306");
 	assert_string_equal(address_format(&database->servers[1].address, text), "192.0.2.12:3307");
@@ -70,8 +70,8 @@ static void test_defaults(void **state)
 	cluster_free(cluster);
 	/* a timeout that is not written follows a shorter `every` */
 	cluster = load(SERVERS SITE "    check: { every: 300ms }\n");
-	assert_int_equal(cluster->sites[0].check.kind, CHECK_TCP);
-	assert_int_equal(cluster->sites[0].check.timeout_ms, 300);
+	assert_int_equal(cluster->sites[0].group.check.kind, CHECK_TCP);
+	assert_int_equal(cluster->sites[0].group.check.timeout_ms, 300);
 	cluster_free(cluster);
 }
 
@@ -81,14 +81,14 @@ static void test_own_listener(void **state)
 	struct cluster *cluster =
 	    load(SERVERS SITE "    on: [web1, front]\n    listen: [192.0.2.11:81, 192.0.2.10:81, 82, 203.0.113.1:83]\n");
 	const struct cluster_site *site = &cluster->sites[0];
-	assert_false(cluster_listens_on(cluster, site->on, &site->listen[0], 0)); /* the address of web1 */
-	assert_true(cluster_listens_on(cluster, site->on, &site->listen[0], 1));
-	assert_true(cluster_listens_on(cluster, site->on, &site->listen[1], 0));
-	assert_false(cluster_listens_on(cluster, site->on, &site->listen[1], 1));
-	assert_true(cluster_listens_on(cluster, site->on, &site->listen[2], 0) &&
-	            cluster_listens_on(cluster, site->on, &site->listen[2], 1));
-	assert_true(cluster_listens_on(cluster, site->on, &site->listen[3], 0));  /* nobody's: both try */
-	assert_false(cluster_listens_on(cluster, site->on, &site->listen[2], 2)); /* web2 is not in `on` */
+	assert_false(cluster_listens_on(cluster, site->on, &site->listen[0].address, 0)); /* the address of web1 */
+	assert_true(cluster_listens_on(cluster, site->on, &site->listen[0].address, 1));
+	assert_true(cluster_listens_on(cluster, site->on, &site->listen[1].address, 0));
+	assert_false(cluster_listens_on(cluster, site->on, &site->listen[1].address, 1));
+	assert_true(cluster_listens_on(cluster, site->on, &site->listen[2].address, 0) &&
+	            cluster_listens_on(cluster, site->on, &site->listen[2].address, 1));
+	assert_true(cluster_listens_on(cluster, site->on, &site->listen[3].address, 0));  /* nobody's: both try */
+	assert_false(cluster_listens_on(cluster, site->on, &site->listen[2].address, 2)); /* web2 is not in `on` */
 	cluster_free(cluster);
 }
 
@@ -226,8 +226,8 @@ static void test_target_keys(void **state)
 	char key[CLUSTER_TARGET_KEY_SIZE], other[CLUSTER_TARGET_KEY_SIZE];
 	(void)state;
 	struct cluster *cluster = load(SERVERS SITE CHECK DATABASE);
-	struct cluster_check check = cluster->sites[0].check;
-	const struct address *address = &cluster->sites[0].apps[0].address;
+	struct cluster_check check = cluster->sites[0].group.check;
+	const struct address *address = &cluster->sites[0].group.apps[0].address;
 	assert_string_equal(cluster_target_key(&check, address, key), "http:GET example.com/alive [200-399] 192.0.2.11:8080");
 	assert_string_equal(cluster_target_key(&cluster->databases[0].check, &cluster->databases[0].servers[0].address, key),
 	                    "mysql:192.0.2.11:3306");

@@ -66,23 +66,22 @@ static void test_budget_is_bounded(void **state)
 /* A reload is no source of retries, for the sites that were there before. */
 static void test_budget_outlives_a_reload(void **state)
 {
-	static struct cluster_site sites[2] = {{.name = "old.example"}, {.name = "new.example"}};
-	static struct upstream_site before_sites[1], after_sites[2];
-	struct upstream_view before = {.site_count = 1, .sites = before_sites};
-	struct upstream_view after = {.site_count = 2, .sites = after_sites};
+	static struct upstream_group before_groups[1], after_groups[2];
+	struct upstream_view before = {.group_count = 1, .groups = before_groups};
+	struct upstream_view after = {.group_count = 2, .groups = after_groups};
 
 	(void)state;
-	before_sites[0].site = &sites[0];
-	upstream_budget_init(&before_sites[0].budget, 0);
-	while (upstream_budget_spend(&before_sites[0].budget, 0))
+	before_groups[0].name = "old.example";
+	upstream_budget_init(&before_groups[0].budget, 0);
+	while (upstream_budget_spend(&before_groups[0].budget, 0))
 		;
-	after_sites[0].site = &sites[1];
-	after_sites[1].site = &sites[0];
-	upstream_budget_init(&after_sites[0].budget, 0);
-	upstream_budget_init(&after_sites[1].budget, 0);
+	after_groups[0].name = "new.example";
+	after_groups[1].name = "old.example";
+	upstream_budget_init(&after_groups[0].budget, 0);
+	upstream_budget_init(&after_groups[1].budget, 0);
 	upstream_view_inherit(&after, &before);
-	assert_true(upstream_budget_spend(&after_sites[0].budget, 0));
-	assert_false(upstream_budget_spend(&after_sites[1].budget, 0));
+	assert_true(upstream_budget_spend(&after_groups[0].budget, 0));
+	assert_false(upstream_budget_spend(&after_groups[1].budget, 0));
 }
 
 /* ---- choosing ---- */
@@ -90,9 +89,9 @@ static void test_budget_outlives_a_reload(void **state)
 static struct {
 	struct loop *loop;
 	struct board_target rows[3];
-	struct cluster_site site;
+	struct cluster_group group;
 	struct upstream_core core;
-	struct upstream_site view;
+	struct upstream_group view;
 } world;
 
 static void make_world(const uint16_t weights[3])
@@ -100,11 +99,11 @@ static void make_world(const uint16_t weights[3])
 	memset(world.rows, 0, sizeof(world.rows));
 	memset(&world.view, 0, sizeof(world.view));
 	world.core.loop = world.loop;
-	world.view.site = &world.site;
+	world.view.group = &world.group;
 	world.view.target_count = 3;
 	for (unsigned i = 0; i < 3; i++) {
-		world.site.apps[i].weight = weights[i];
-		world.view.targets[i].app = &world.site.apps[i];
+		world.group.apps[i].weight = weights[i];
+		world.view.targets[i].app = &world.group.apps[i];
 		world.view.targets[i].health = &world.rows[i];
 		world.view.targets[i].row = (int)i;
 		atomic_store(&world.rows[i].health, HEALTH_UP);
