@@ -31,7 +31,7 @@ AR := aarch64-linux-gnu-ar
 PACKAGES :=
 LINKING := -static
 else
-PACKAGES := yaml-0.1 jansson libcrypto
+PACKAGES := yaml-0.1 jansson libssl libcrypto
 LINKING := -pie
 endif
 VERSION := $(shell cat VERSION)
