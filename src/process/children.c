@@ -69,11 +69,11 @@ void child_start(struct supervisor *supervisor, enum process_row row)
 
 	struct message message = {.type = MESSAGE_START};
 	message.start.threads = supervisor->threads;
+	message.start.first_lane = supervisor->first_lane;
 	child_send(supervisor, row, &message, supervisor->board_descriptor);
 	if (process->gets_access_log && supervisor->access_log >= 0)
 		child_send(supervisor, row, &(struct message){.type = MESSAGE_ACCESS_LOG}, supervisor->access_log);
-	if (process->gets_listeners)
-		listeners_tell_new(supervisor, 0);
+	listeners_tell(supervisor, row, 0);
 	send_snapshot(supervisor, row);
 }
 

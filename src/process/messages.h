@@ -11,17 +11,23 @@
 
 #include "base/base.h"
 
-/*  name, struct, carries a descriptor, meaning */
+/* Lines are only ever added at the end, and no struct ever changes its size: after an upgrade the supervisor is a newer program
+ * than the traffic that it retires.
+ *  name, struct, carries a descriptor, meaning */
 #define MESSAGES(X)                                                                                               \
 	X(MESSAGE_START, message_start, true, "to a child, first of all; with the board")                             \
 	X(MESSAGE_LOG, message_empty, true, "to a child: this is standard error now")                                 \
-	X(MESSAGE_ACCESS_LOG, message_empty, true, "to traffic: the access log, appended to")                         \
+	X(MESSAGE_ACCESS_LOG, message_access_log, true, "to traffic: where the lines of the access log go")           \
 	X(MESSAGE_ACCESS_LOG_NONE, message_empty, false, "to traffic: no access log")                                 \
-	X(MESSAGE_LISTENER, message_listener, true, "to traffic: a listening socket, used from the next snapshot on") \
-	X(MESSAGE_LISTENER_GONE, message_listener, false, "to traffic: stop accepting there")                         \
+	X(MESSAGE_LISTENER, message_listener, true, "to a child: a listening socket, used from the next snapshot on") \
+	X(MESSAGE_LISTENER_GONE, message_listener, false, "to a child: stop accepting there")                         \
 	X(MESSAGE_SNAPSHOT, message_snapshot, true, "to a child: the cluster, sealed")                                \
-	X(MESSAGE_DRAIN, message_empty, false, "to traffic: finish what is under way, then end")                      \
-	X(MESSAGE_TAKEN, message_snapshot, false, "to the supervisor: works by this snapshot now")
+	X(MESSAGE_DRAIN, message_empty, false, "to traffic: finish what is under way within a deadline, then end")    \
+	X(MESSAGE_TAKEN, message_snapshot, false, "to the supervisor: works by this snapshot now")                    \
+	X(MESSAGE_RETIRE, message_empty, false, "to traffic: accept no more, finish without a deadline, then end")    \
+	X(MESSAGE_KEYRING, message_empty, true,                                                                       \
+	  "to traffic: certificates and ticket keys, sealed; before a snapshot that needs them")                      \
+	X(MESSAGE_ACCESS_LOG_GONE, message_empty, false, "to the supervisor: who took the access log's lines has gone: connect again")
 
 enum message_type {
 	MESSAGE_TYPE_NONE,
@@ -36,11 +42,22 @@ struct message_empty {
 };
 
 struct message_start {
-	uint32_t threads; /* of traffic */
-	uint32_t zero;
+	uint32_t threads;    /* of traffic */
+	uint32_t first_lane; /* of traffic: its threads have the board's lanes from here on */
 };
 
-enum listener_kind { LISTENER_HTTP = 1, LISTENER_SQL };
+struct message_access_log {
+	uint32_t to;     /* enum cluster_log_to */
+	uint32_t format; /* enum cluster_log_format */
+};
+
+enum listener_kind {
+	LISTENER_HTTP = 1,
+	LISTENER_SQL,
+	LISTENER_HTTPS,
+	LISTENER_TCP,   /* of a TCP service */
+	LISTENER_ADMIN, /* metrics: accepted from by watch, all others by traffic */
+};
 
 struct message_listener {
 	uint32_t id; /* never used twice by one supervisor */
@@ -59,6 +76,7 @@ struct message {
 	union {
 		struct message_empty empty;
 		struct message_start start;
+		struct message_access_log access_log;
 		struct message_listener listener;
 		struct message_snapshot snapshot;
 	};

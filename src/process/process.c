@@ -21,7 +21,7 @@ const struct process process_table[PROCESS_ROWS] = {
 	/* The supervisor is not in the table: it is root, reads the file, opens sockets and logs, and parses nothing that came
 	 * from the network. */
 	[PROCESS_TRAFFIC] = { .name = "traffic", .purpose = "HTTP and SQL for visitors and apps", .title = "noah-traffic",
-	                      .run = traffic_run, .gets_listeners = true, .gets_access_log = true },
+	                      .run = traffic_run, .gets_access_log = true },
 	[PROCESS_WATCH]   = { .name = "watch", .purpose = "health checks and database roles", .title = "noah-watch",
 	                      .run = watch_run },
 };

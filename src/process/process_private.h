@@ -19,7 +19,6 @@ struct process {
 	const char *purpose; /* for `noah status` */
 	const char *title;   /* for ps */
 	int (*run)(int channel);
-	bool gets_listeners; /* listening sockets */
 	bool gets_access_log;
 };
 extern const struct process process_table[PROCESS_ROWS];

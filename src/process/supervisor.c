@@ -69,31 +69,6 @@ static struct cluster *load(struct supervisor *supervisor, char **why)
 	return cluster;
 }
 
-/* ---- the access log ------------------------------------------------------------------------------------------- */
-
-/* *descriptor is -1 when the file wants none. */
-static bool access_log_open(const struct cluster *cluster, int *descriptor, char *why, size_t why_size)
-{
-	*descriptor = -1;
-	if (cluster->log.access_file[0] == '\0')
-		return true;
-	/* O_NONBLOCK: a pipe under that name whose reader is gone or sleeps must hold neither us nor the traffic */
-	*descriptor = open(cluster->log.access_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
-	if (*descriptor < 0)
-		snprintf(why, why_size, "cannot open the access log %s: %s; make its directory, or change log.access",
-		         cluster->log.access_file, strerror(errno));
-	return *descriptor >= 0;
-}
-
-static void access_log_use(struct supervisor *supervisor, int descriptor)
-{
-	if (supervisor->access_log >= 0)
-		close(supervisor->access_log);
-	supervisor->access_log = descriptor;
-	struct message message = {.type = descriptor >= 0 ? MESSAGE_ACCESS_LOG : MESSAGE_ACCESS_LOG_NONE};
-	child_send(supervisor, PROCESS_TRAFFIC, &message, descriptor);
-}
-
 /* ---- putting a snapshot in force: at the start and at a reload ------------------------------------------------- */
 
 /* All that can fail, before anything has changed for anyone. */
@@ -137,7 +112,8 @@ static void put_in_force(struct supervisor *supervisor, const struct preparation
 	supervisor->snapshot = preparation->snapshot;
 	atomic_store(&supervisor->board->generation, preparation->cluster->generation);
 	access_log_use(supervisor, preparation->access_log);
-	listeners_tell_new(supervisor, preparation->first_new_listener);
+	for (unsigned row = 0; row < PROCESS_ROWS; row++)
+		listeners_tell(supervisor, row, preparation->first_new_listener);
 	children_send_snapshot(supervisor);
 }
 

@@ -59,7 +59,8 @@ struct supervisor {
 	uint32_t magic;
 	const struct process_options *options;
 	struct process_identity identity;
-	unsigned threads;
+	unsigned threads;    /* of traffic */
+	unsigned first_lane; /* of traffic, on the board */
 	struct board *board;
 	int board_descriptor;
 	struct cluster *cluster; /* in force */
@@ -95,13 +96,24 @@ bool children_are_ready(const struct supervisor *supervisor);
 bool children_are_gone(const struct supervisor *supervisor);
 uint64_t children_next_us(const struct supervisor *supervisor); /* when one is due; UINT64_MAX: none */
 
+/* ---- the access log (log_access.c) ---------------------------------------------------------------------------- */
+
+/* Opens what `cluster` says. *descriptor is -1 when it wants none. False: `why` says what is wrong. */
+bool access_log_open(const struct cluster *cluster, int *descriptor, char *why, size_t why_size) MUST_CHECK;
+/* From now on the access log of the cluster in force goes there; takes the descriptor over and tells traffic. */
+void access_log_use(struct supervisor *supervisor, int descriptor);
+/* Tells a child that has just started. */
+void access_log_tell(struct supervisor *supervisor, enum process_row row);
+/* Traffic says that nobody takes the lines any more: connects again if there is somebody. */
+void access_log_gone(struct supervisor *supervisor);
+
 /* ---- listening sockets (listeners.c) -------------------------------------------------------------------------- */
 
 /* Opens what `cluster` wants on this server and is not open yet. On failure nothing has changed and `why` says what is wrong. */
 bool listeners_open(struct supervisor *supervisor, const struct cluster *cluster, char *why, size_t why_size) MUST_CHECK;
-/* Tells traffic of those that came with the last listeners_open, then (after the snapshot) of those that went, and closes them.
- */
-void listeners_tell_new(struct supervisor *supervisor, uint32_t first_new_id);
+/* Tells a child of those with this id and newer ones that it accepts from; a new child is told of all with first_id 0. */
+void listeners_tell(struct supervisor *supervisor, enum process_row row, uint32_t first_id);
+/* After the snapshot: tells of those that the last listeners_open did not want any more, and closes them. */
 void listeners_close_unwanted(struct supervisor *supervisor);
 void listeners_close_all(struct supervisor *supervisor);
 

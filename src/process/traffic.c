@@ -52,7 +52,7 @@ struct acceptor {
 
 struct core {
 	uint32_t magic;
-	unsigned index;
+	unsigned lane_index; /* on the board */
 	pthread_t thread;
 	pthread_mutex_t lock; /* held while others post to the loop, and while it decides to take no more */
 	bool ending;          /* under the lock */
@@ -162,10 +162,16 @@ static struct errand *errand_new_or_end(struct core *core)
 
 static void take_connection(struct core *core, const struct message_listener *at, int descriptor, const struct address *from)
 {
-	if (at->kind == LISTENER_SQL)
+	switch (at->kind) {
+	case LISTENER_SQL:
 		sql_core_accepted(core->sql, &at->address, descriptor, from);
-	else
+		return;
+	case LISTENER_HTTP:
 		http_core_accepted(core->http, &at->address, descriptor, from);
+		return;
+	default: /* handle_listener takes no others */
+		ASSERT(false);
+	}
 }
 
 static void take_handed_connection(void *argument)
@@ -318,6 +324,8 @@ static void handle_listener(const struct message *message, int descriptor)
 	struct listening *listening = calloc(1, sizeof *listening);
 	if (listening == NULL)
 		give_up("out of memory");
+	if (message->listener.kind != LISTENER_HTTP && message->listener.kind != LISTENER_SQL)
+		give_up("the supervisor sent a listener of another kind");
 	listening->name = message->listener;
 	listening->descriptor = descriptor;
 	listening->users = traffic.core_count;
@@ -434,7 +442,7 @@ static void handle_drain(void)
 static void beat(struct timer *timer)
 {
 	const struct core *core = OWNER_OF(timer, struct core, beat_timer);
-	atomic_store_explicit(&traffic.board->lane_beat_us[core->index], clock_monotonic_us(), memory_order_relaxed);
+	atomic_store_explicit(&traffic.board->lane_beat_us[core->lane_index], clock_monotonic_us(), memory_order_relaxed);
 	timer_set(timer, BEAT_MS);
 }
 
@@ -466,9 +474,9 @@ static void *core_main(void *argument)
 	return NULL;
 }
 
-static void start_cores(unsigned count)
+static void start_cores(unsigned first_lane, unsigned count)
 {
-	ASSERT(traffic.core_count == 0 && count > 0 && count <= traffic.board->lane_count);
+	ASSERT(traffic.core_count == 0 && count > 0);
 	traffic.core_count = count;
 	traffic.cores_running = count;
 	pthread_attr_t attributes;
@@ -478,8 +486,8 @@ static void start_cores(unsigned count)
 	for (unsigned i = 0; i < count; i++) {
 		struct core *core = &traffic.cores[i];
 		core->magic = CORE_MAGIC;
-		core->index = i;
-		core->lane = &traffic.board->lanes[i];
+		core->lane_index = first_lane + i;
+		core->lane = &traffic.board->lanes[core->lane_index];
 		board_lane_restart(traffic.board, core->lane);
 		list_init(&core->acceptors);
 		pthread_mutex_init(&core->lock, NULL);
@@ -498,9 +506,11 @@ static void handle_start(const struct message *message, int descriptor)
 {
 	traffic.board = board_map(descriptor);
 	close(descriptor);
-	if (traffic.board == NULL || message->start.threads == 0 || message->start.threads > traffic.board->lane_count)
+	uint32_t lanes = traffic.board != NULL ? traffic.board->lane_count : 0;
+	if (message->start.first_lane >= lanes || message->start.threads == 0 ||
+	    message->start.threads > lanes - message->start.first_lane)
 		give_up("the supervisor's board is not one");
-	start_cores(message->start.threads);
+	start_cores(message->start.first_lane, message->start.threads);
 }
 
 static void end_cores(void)
