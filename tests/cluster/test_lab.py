@@ -7,10 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 
 import pymysql
 import pytest
+from support.acceptor import Acceptor
 
 from lab.lab import Lab
 from lab.machine import DISK, LOGS, LabError, Machine, wait_for
@@ -34,21 +34,10 @@ class Site:
             self.addresses[name] = f"10.213.78.{number}"
             self.network.join(self.machines[name], self.addresses[name])
             with self.machines[name].inside():
-                listener = socket.create_server(("0.0.0.0", 7), backlog=100)
-            closing.callback(listener.close)
-            threading.Thread(target=self._echo, args=(listener,), daemon=True).start()
+                closing.enter_context(Acceptor("0.0.0.0", self._echo, 7))
 
     @staticmethod
-    def _echo(listener):
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=Site._echo_one, args=(connection,), daemon=True).start()
-
-    @staticmethod
-    def _echo_one(connection):
+    def _echo(connection):
         with connection, contextlib.suppress(OSError):
             while data := connection.recv(100):
                 connection.sendall(data)

@@ -2,12 +2,14 @@
 """Apps and visitors who misbehave at random: afterwards nothing is left over, and those who behave were served all the while."""
 import contextlib
 import http.client
+import itertools
 import random
 import socket
 import threading
 import time
 
 from site_of_apps import SANITIZED, Site
+from support.acceptor import Acceptor
 from support.noah import wait_for
 
 RESET = b"\1\0\0\0\0\0\0\0"
@@ -41,7 +43,7 @@ def end(connection, chance):
     connection.close()
 
 
-def bad_app(listener, seed):
+def bad_app(seed):
     """Reads something, answers something or a part of it, goes on or ends in one of two ways."""
     def serve(connection, chance):
         with contextlib.suppress(OSError):
@@ -58,14 +60,8 @@ def bad_app(listener, seed):
                 connection.sendall(answer[:cut])
         end(connection, chance)
 
-    number = 0
-    while True:
-        try:
-            connection = listener.accept()[0]
-        except OSError:
-            return
-        number += 1
-        threading.Thread(target=serve, args=(connection, random.Random(seed + number)), daemon=True).start()
+    numbers = itertools.count(seed)
+    return lambda connection: serve(connection, random.Random(next(numbers)))
 
 
 def bad_visitor(site, count, seed):
@@ -96,8 +92,7 @@ def test_chaos(tmp_path):
     with Site(tmp_path, start=False) as site:
         web1, web2 = site.apps
         web2.kill()
-        listener = socket.create_server((web2.address, web2.port), backlog=512)
-        threading.Thread(target=bad_app, args=(listener, 1), daemon=True).start()
+        bad = Acceptor(web2.address, bad_app(1), web2.port, backlog=512)
         site.more = more.format(listen=f"{site.address}:{site.port}", port=web2.port)
         site.noah.write(site.text().replace(f", {{ server: web2:{web2.port}, weight: 1 }}", ""))
         site.noah.start()
@@ -117,7 +112,7 @@ def test_chaos(tmp_path):
         wait_for(lambda: site.noah.counter("connections_open") == 0, 20, "all connections to be closed")
         assert all(target["active"] == 0 for target in site.noah.targets(""))
         assert site.noah.status()["processes"][0]["restarts"] == 0
-        listener.close()
+        bad.close()
 
 
 def test_a_refused_visitor_cannot_stay(tmp_path):

@@ -12,6 +12,7 @@ import time
 
 import pytest
 from site_of_apps import SANITIZED, Site
+from support.acceptor import Acceptor
 from support.noah import wait_for
 
 BLOCK = bytes(range(256)) * 256  # as app.py sends it
@@ -172,10 +173,7 @@ def test_both_directions_at_once(site):
     # The app is replaced at its address by one that sends back what it reads.
     app = site.apps[0]
     app.kill()
-    listener = socket.create_server((app.address, app.port))
-    checks = threading.Event()
-    echoes = threading.Thread(target=serve_checks_and, args=(listener, echo_on(size), checks), daemon=True)
-    echoes.start()
+    echoes = Acceptor(app.address, serve_checks_and(echo_on(size)), app.port)
     site.noah.wait_for_health(f":{app.port}", "up")
     try:
         with site.socket() as visitor:
@@ -187,8 +185,7 @@ def test_both_directions_at_once(site):
             reader.join(60)
             assert received and received[0] == size
     finally:
-        checks.set()
-        listener.close()
+        echoes.close()
         app.start()
         site.noah.wait_for_health(f":{app.port}", "up")
 
@@ -220,7 +217,7 @@ def echo_on(size):
     return serve
 
 
-def serve_checks_and(listener, serve, ended):
+def serve_checks_and(serve):
     """Answers GET /check with 200 and gives everything else to serve(connection, what has come of the body)."""
     def one(connection):
         with connection, contextlib.suppress(OSError):
@@ -235,8 +232,4 @@ def serve_checks_and(listener, serve, ended):
             else:
                 serve(connection, data.split(b"\r\n\r\n", 1)[1])
 
-    while not ended.is_set():
-        try:
-            threading.Thread(target=one, args=(listener.accept()[0],), daemon=True).start()
-        except OSError:
-            return
+    return one

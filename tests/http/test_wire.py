@@ -14,9 +14,9 @@ import os
 import re
 import socket
 import subprocess
-import threading
 
 import pytest
+from support.acceptor import Acceptor
 from support.noah import Noah, free_port, local_address, wait_for
 
 WIRE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "wire")
@@ -27,27 +27,6 @@ SITE = {
     "timeouts": "{ connect: 1s, answer: 2s, request: 2s, idle: 5s }",
     "body": "64k",
 }
-
-
-class Stand_in:
-    """Accepts and closes, so that the first check succeeds."""
-
-    def __init__(self, address, port):
-        self.listener = socket.create_server((address, port))
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-
-    def _run(self):
-        while True:
-            try:
-                self.listener.accept()[0].close()
-            except OSError:
-                return
-
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.thread.join()
-        self.listener.close()
 
 
 def cluster_file(text, front, app, log):
@@ -90,7 +69,7 @@ def test_wire(play, tmp_path):
     front, app = (front, free_port(front)), (app, free_port(app))
     # The traffic process may run as another user; the supervisor opens the log.
     log = str(tmp_path / "access.log")
-    stand_in = Stand_in(*app)
+    stand_in = Acceptor(app[0], socket.socket.close, app[1])  # so that the first check succeeds
     with Noah(tmp_path, cluster_file(text, front, app, log), arguments=["--threads", "1"]) as noah:
         stand_in.close()
         played = subprocess.run(

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Checks: what is up, what is down, why, and when that changes."""
+import contextlib
 import hashlib
 import http.server
 import os
 import signal
-import socket
 import threading
 
 import pytest
 
+from support.acceptor import Acceptor
 from support.mariadb import free_port, wait_for
 from support.noah import Noah, local_address
 
@@ -168,24 +169,17 @@ def test_no_answer_in_time(tmp_path, app):
 ])
 def test_bad_answers(tmp_path, app, answer, reason):
     app.stop()
-    with socket.create_server((app.address, app.port)) as server:
 
-        def serve():
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                connection.recv(4096)
-                connection.sendall(answer)
-                connection.close()
+    def serve(connection):
+        with connection, contextlib.suppress(OSError):
+            connection.recv(4096)
+            connection.sendall(answer)
 
-        threading.Thread(target=serve, daemon=True).start()
+    with Acceptor(app.address, serve, app.port):
         check = "get: /, md5: d41d8cd98f00b204e9800998ecf8427e, every: 200ms, timeout: 200ms"
         with Noah(tmp_path, cluster_file(app, check)) as noah:
             wait_for(lambda: reason in noah.target(app.place)["reason"], 10, reason)
             assert noah.target(app.place)["health"] == "down"
-        server.shutdown(socket.SHUT_RDWR)
 
 
 def test_tcp_check(tmp_path, app):

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Watch and a server that speaks the MySQL protocol, but not as a database would."""
 import os
-import socket
 import struct
-import threading
 
 import pytest
 
+from support.acceptor import Acceptor
 from support.mariadb import free_port, wait_for
 from support.noah import Noah, local_address
 
@@ -41,18 +40,9 @@ class Server:
     """Lets everybody in; the first query gets `answer`, the next ones no rows."""
 
     def __init__(self, answer):
-        self.address, self.answer, self.asked = local_address(), answer, 0
-        self.socket = socket.create_server((self.address, 0))
-        self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        while True:
-            try:
-                client, _ = self.socket.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.talk, args=(client,), daemon=True).start()
+        self.answer, self.asked = answer, 0
+        self.acceptor = Acceptor(local_address(), self.talk)
+        self.address, self.port, self.place = self.acceptor.address, self.acceptor.port, self.acceptor.place
 
     def talk(self, client):
         try:
@@ -69,10 +59,6 @@ class Server:
         except OSError:
             pass
 
-    @property
-    def place(self):
-        return f"{self.address}:{self.port}"
-
 
 @pytest.fixture(name="make_server")
 def servers():
@@ -83,7 +69,7 @@ def servers():
         return made[-1]
     yield make
     for server in made:
-        server.socket.close()
+        server.acceptor.close()
 
 
 def cluster_file(directory, server):
