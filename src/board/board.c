@@ -3,7 +3,7 @@
  * board: making, mapping, reserving rows, and the small verbs on them.
  *
  * The supervisor calls board_new and board_reserve; traffic and watch call board_map and use the rows. Nothing here waits, and no
- * lock is held: every field has one kind of writer.
+ * lock is held: every field has one kind of writer. (Gates have a lock: gate.c.)
  */
 #include "board/board.h"
 
@@ -26,7 +26,14 @@ static unsigned used_rows(const struct board *board)
 
 static unsigned used_lanes(const struct board *board)
 {
-	return board->lane_count < BOARD_LANES_MOST ? board->lane_count : BOARD_LANES_MOST;
+	unsigned lanes = atomic_load_explicit(&board->lane_count, memory_order_relaxed);
+	return lanes < BOARD_LANES_MOST ? lanes : BOARD_LANES_MOST;
+}
+
+static unsigned used_gates(const struct board *board)
+{
+	unsigned rows = atomic_load(&board->gate_rows);
+	return rows < BOARD_GATES_MOST ? rows : BOARD_GATES_MOST;
 }
 
 const char *board_health_text(enum board_health health)
@@ -55,6 +62,7 @@ const struct board_counter_name board_counter_names[] = {
 #undef X
 };
 const unsigned board_counter_count = COUNT_OF(board_counter_names);
+_Static_assert(COUNT_OF(board_counter_names) <= BOARD_COUNTERS_ROOM, "the counters have outgrown their room");
 
 /* ---- making and mapping --------------------------------------------------------------------------------------- */
 
@@ -73,7 +81,7 @@ struct board *board_new(unsigned lane_count, int *descriptor)
 	board->magic = BOARD_MAGIC;
 	board->version = BOARD_VERSION;
 	board->size = sizeof *board;
-	board->lane_count = lane_count;
+	atomic_store(&board->lane_count, lane_count);
 	atomic_store(&board->started_wall_us, clock_wall_us());
 	*descriptor = file;
 	return board;
@@ -96,8 +104,8 @@ struct board *board_map(int descriptor)
 	struct board *board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
 	if (board == MAP_FAILED)
 		return NULL;
-	if (board->magic != BOARD_MAGIC || board->version < BOARD_VERSION || board->size < sizeof *board || board->lane_count == 0 ||
-	    board->lane_count > BOARD_LANES_MOST) {
+	if (board->magic != BOARD_MAGIC || board->version != BOARD_VERSION || board->size < sizeof *board ||
+	    status.st_size < (off_t)board->size || board->lane_count == 0 || board->lane_count > BOARD_LANES_MOST) {
 		board_unmap(board);
 		return NULL;
 	}
@@ -109,14 +117,33 @@ void board_unmap(struct board *board)
 	ASSERT(munmap(board, sizeof *board) == 0);
 }
 
-void board_lane_restart(const struct board *board, struct board_lane *lane)
+/* ---- lanes ---------------------------------------------------------------------------------------------------- */
+
+void board_lanes_use(struct board *board, unsigned lane_count)
 {
+	ASSERT(lane_count > 0 && lane_count <= BOARD_LANES_MOST);
+	if (lane_count > atomic_load(&board->lane_count))
+		atomic_store(&board->lane_count, lane_count);
+}
+
+void board_lane_ended(struct board *board, unsigned index)
+{
+	ASSERT(index < BOARD_LANES_MOST);
+	struct board_lane *lane = &board->lanes[index];
 	atomic_store(&lane->connections_open, 0);
 	atomic_store(&lane->sessions_open, 0);
 	unsigned rows = used_rows(board);
 	for (unsigned row = 0; row < rows; row++)
 		if (atomic_load(&lane->active[row]) != 0)
 			atomic_store(&lane->active[row], 0);
+	unsigned gates = used_gates(board);
+	for (unsigned row = 0; row < gates; row++)
+		board_gate_forget(board, &board->gates[row], index);
+}
+
+void board_lane_restart(struct board *board, const struct board_lane *lane)
+{
+	board_lane_ended(board, (unsigned)(lane - board->lanes));
 }
 
 /* ---- rows ----------------------------------------------------------------------------------------------------- */
@@ -236,12 +263,82 @@ static bool reserve_database(struct board *board, const char *name, uint64_t gen
 	return true;
 }
 
+static bool reserve_server(struct board *board, const char *name, uint64_t generation)
+{
+	struct board_server *row = board_find_server(board, name);
+	for (unsigned i = 0; i < BOARD_SERVERS_MOST && row == NULL; i++)
+		if (board->servers[i].name[0] == '\0' || atomic_load(&board->servers[i].last_generation) + 1 < generation)
+			row = &board->servers[i];
+	if (row == NULL)
+		return false;
+	if (strncmp(row->name, name, CLUSTER_NAME_SIZE) != 0) {
+		memset(row, 0, sizeof *row);
+		atomic_store(&row->weight_percent, BOARD_WEIGHT_FULL);
+		memcpy(row->name, name, strnlen(name, sizeof row->name - 1));
+	}
+	atomic_store(&row->last_generation, generation);
+	return true;
+}
+
+/* A gate that nobody uses any more: no snapshot of the two newest generations caps its address, and nobody holds or awaits a slot
+ * (the exchanges of an older generation may still). */
+static bool gate_is_free(const struct board *board, const struct board_gate *gate, uint64_t generation)
+{
+	if (gate->address.family == ADDRESS_NONE)
+		return true;
+	if (atomic_load(&gate->last_generation) + 1 >= generation || atomic_load(&gate->queued) != 0)
+		return false;
+	for (unsigned lane = 0; lane < used_lanes(board); lane++)
+		if (atomic_load(&gate->held[lane]) != 0)
+			return false;
+	return true;
+}
+
+static struct board_gate *gate_new(struct board *board, const struct address *address, uint64_t generation)
+{
+	unsigned rows = used_gates(board);
+	struct board_gate *gate = NULL;
+	for (unsigned row = 0; row < rows && gate == NULL; row++)
+		if (gate_is_free(board, &board->gates[row], generation))
+			gate = &board->gates[row];
+	if (gate == NULL && rows == BOARD_GATES_MOST)
+		return NULL;
+	if (gate == NULL) {
+		gate = &board->gates[rows];
+		atomic_store(&board->gate_rows, rows + 1);
+	}
+	gate->address = *address;
+	return gate;
+}
+
+static bool reserve_gate(struct board *board, const struct cluster_app *app, uint64_t generation)
+{
+	struct board_gate *gate = board_find_gate(board, &app->address);
+	/* Without a cap now: who has a slot of it from before still gives it back, and nobody waits any more. */
+	if (app->connections_most == 0) {
+		if (gate != NULL)
+			atomic_store(&gate->connections_most, 0);
+		return true;
+	}
+	if (gate == NULL)
+		gate = gate_new(board, &app->address, generation);
+	if (gate == NULL)
+		return false;
+	atomic_store(&gate->connections_most, app->connections_most);
+	atomic_store(&gate->last_generation, generation);
+	return true;
+}
+
 bool board_reserve(struct board *board, const struct cluster *cluster)
 {
+	for (unsigned i = 0; i < cluster->server_count; i++)
+		if (!reserve_server(board, cluster->servers[i].name, cluster->generation))
+			return false;
 	struct cluster_walk walk = {0};
 	while (cluster_walk_groups(cluster, &walk))
 		for (unsigned i = 0; i < walk.group->app_count; i++)
-			if (!reserve_target(board, &walk.group->check, &walk.group->apps[i].address, cluster->generation))
+			if (!reserve_target(board, &walk.group->check, &walk.group->apps[i].address, cluster->generation) ||
+			    !reserve_gate(board, &walk.group->apps[i], cluster->generation))
 				return false;
 	for (unsigned i = 0; i < cluster->database_count; i++) {
 		const struct cluster_database *database = &cluster->databases[i];
@@ -271,10 +368,25 @@ void board_reserve_undo(struct board *board, const struct cluster *in_force)
 	for (unsigned i = 0; i < BOARD_DATABASES_MOST; i++)
 		if (atomic_load(&board->databases[i].last_generation) > in_force->generation)
 			atomic_store(&board->databases[i].last_generation, 0);
+	for (unsigned i = 0; i < BOARD_SERVERS_MOST; i++)
+		if (atomic_load(&board->servers[i].last_generation) > in_force->generation)
+			atomic_store(&board->servers[i].last_generation, 0);
+	for (unsigned row = 0; row < used_gates(board); row++)
+		if (atomic_load(&board->gates[row].last_generation) > in_force->generation) {
+			atomic_store(&board->gates[row].last_generation, 0);
+			atomic_store(&board->gates[row].connections_most, 0);
+		}
+	for (unsigned i = 0; i < in_force->server_count; i++) {
+		struct board_server *row = board_find_server(board, in_force->servers[i].name);
+		if (row != NULL)
+			atomic_store(&row->last_generation, in_force->generation);
+	}
 	struct cluster_walk walk = {0};
 	while (cluster_walk_groups(in_force, &walk))
-		for (unsigned i = 0; i < walk.group->app_count; i++)
+		for (unsigned i = 0; i < walk.group->app_count; i++) {
 			keep_target(board, &walk.group->check, &walk.group->apps[i].address, in_force->generation);
+			(void)reserve_gate(board, &walk.group->apps[i], in_force->generation); /* it has had one: there is room */
+		}
 	for (unsigned i = 0; i < in_force->database_count; i++) {
 		const struct cluster_database *database = &in_force->databases[i];
 		struct board_database *row = board_find_database(board, database->name);
@@ -297,6 +409,44 @@ struct board_database *board_find_database(struct board *board, const char *name
 		if (strncmp(board->databases[i].name, name, CLUSTER_NAME_SIZE) == 0)
 			return &board->databases[i];
 	return NULL;
+}
+
+struct board_server *board_find_server(struct board *board, const char *name)
+{
+	for (unsigned i = 0; i < BOARD_SERVERS_MOST && name[0] != '\0'; i++)
+		if (strncmp(board->servers[i].name, name, CLUSTER_NAME_SIZE) == 0)
+			return &board->servers[i];
+	return NULL;
+}
+
+struct board_gate *board_find_gate(struct board *board, const struct address *address)
+{
+	unsigned rows = used_gates(board);
+	for (unsigned row = 0; row < rows; row++)
+		if (address_equal(&board->gates[row].address, address))
+			return &board->gates[row];
+	return NULL;
+}
+
+bool board_server_drain(struct board *board, const char *name, bool drained)
+{
+	struct board_server *row = board_find_server(board, name);
+	if (row == NULL)
+		return false;
+	atomic_store(&row->changed_wall_us, clock_wall_us());
+	atomic_store(&row->drained, drained);
+	return true;
+}
+
+bool board_server_weigh(struct board *board, const char *name, unsigned percent)
+{
+	ASSERT(percent <= BOARD_WEIGHT_MOST);
+	struct board_server *row = board_find_server(board, name);
+	if (row == NULL)
+		return false;
+	atomic_store(&row->changed_wall_us, clock_wall_us());
+	atomic_store(&row->weight_percent, percent);
+	return true;
 }
 
 /* ---- verbs on a target ---------------------------------------------------------------------------------------- */

@@ -4,8 +4,12 @@
  * counters.
  *
  * The supervisor makes it, reserves its rows and hands its memory file to every child; it outlives them all, so neither a crash
- * nor a reload forgets who is down. Each field has one kind of writer, named beside it. All processes
- * that share a board run the same program file: whoever changes the layout raises BOARD_VERSION.
+ * nor a reload forgets who is down. Each field has one kind of writer, named beside it.
+ *
+ * An upgrade puts two program versions at one board, so its layout is only ever appended to: every row has a fixed stride with
+ * room at its end, a new field takes of that room (0 means "nobody wrote it yet"), a new table goes to the end of struct board,
+ * and nothing moves or changes its meaning. tests/unit/test_board_layout.c holds every offset. Only what breaks with this raises
+ * BOARD_VERSION, and then an upgrade needs a restart. Room that nobody has written costs no memory: the file has holes there.
  */
 #ifndef NOAH_BOARD_H
 #define NOAH_BOARD_H
@@ -16,10 +20,14 @@
 #include <stdatomic.h>
 
 #define BOARD_MAGIC          0x4e424f41u
-#define BOARD_VERSION        1u
+#define BOARD_VERSION        2u /* of the layout's strides */
 #define BOARD_TARGETS_MOST   1024u
-#define BOARD_DATABASES_MOST 32u /* those of two generations */
-#define BOARD_LANES_MOST     64u /* traffic threads */
+#define BOARD_DATABASES_MOST 32u   /* those of two generations */
+#define BOARD_SERVERS_MOST   64u   /* those of two generations */
+#define BOARD_LANES_MOST     256u  /* traffic threads, of all program generations that still run */
+#define BOARD_GATES_MOST     1024u /* addresses with a cap, those of two generations */
+#define BOARD_QUEUE_MOST     1024u /* who may wait at one gate */
+#define BOARD_COUNTERS_ROOM  256u
 
 #define BOARD_HEALTHS(X)                 \
 	X(HEALTH_UNKNOWN, "not checked yet") \
@@ -81,7 +89,27 @@ struct board_target {
 	uint32_t service; /* enum board_service */
 	uint32_t zero;
 	struct address address;
+	/* written by watch: monotonic; when it came up after it was found down; 0: it never was (slow start) */
+	_Atomic uint64_t up_since_us;
+	/* written by traffic: time to the first byte, a moving average, and when it was last brought up to date (monotonic; 0: never)
+	 */
+	_Atomic uint64_t latency_us, latency_at_us;
+	uint8_t room[1104];
 };
+_Static_assert(sizeof(struct board_target) == 2048, "the stride of targets is fixed");
+
+/* What an administrator has said about a server, by its name. Written by the supervisor; outlives reloads and upgrades. */
+#define BOARD_WEIGHT_FULL 100u
+#define BOARD_WEIGHT_MOST 1000u
+struct board_server {
+	char name[CLUSTER_NAME_SIZE];     /* "" = free */
+	_Atomic uint64_t last_generation; /* newest snapshot that names it */
+	atomic_uint drained;              /* 1: gets nothing new */
+	atomic_uint weight_percent;       /* of what the file says; 0: only visitors who belong there (sticky) */
+	_Atomic uint64_t changed_wall_us; /* when one of the two was last set; 0: never */
+	uint8_t room[168];
+};
+_Static_assert(sizeof(struct board_server) == 256, "the stride of servers is fixed");
 
 /* Who is primary: the one owner of this truth is watch. */
 struct board_database {
@@ -92,9 +120,12 @@ struct board_database {
 	struct board_text reason;          /* why there is none, or since when there is one; watch */
 	_Atomic uint64_t accounts_version; /* watch: grows when the users should be read again; 0: never read */
 	_Atomic uint64_t last_generation;  /* supervisor: newest snapshot that names it */
+	uint8_t room[728];
 };
+_Static_assert(sizeof(struct board_database) == 1024, "the stride of databases is fixed");
 
-/* Counters of one traffic thread: only it writes them (relaxed adds), everyone reads and sums. */
+/* Counters of one traffic thread: only it writes them (relaxed adds), everyone reads and sums. A new one goes to the end; one
+ * that is not needed any more keeps its line. At most BOARD_COUNTERS_ROOM. */
 #define BOARD_COUNTERS(X)                                                               \
 	X(connections_accepted, "HTTP connections accepted")                                \
 	X(connections_open, "HTTP connections open now")                                    \
@@ -122,35 +153,64 @@ struct board_database {
 	X(statements_failed, "statements refused or lost, with an error from noah")
 
 struct board_lane {
+	union {
+		struct {
 #define X(name, text) _Atomic uint64_t name;
-	BOARD_COUNTERS(X)
+			BOARD_COUNTERS(X)
 #undef X
+		};
+		_Atomic uint64_t counters[BOARD_COUNTERS_ROOM];
+	};
 	/* for each target row: requests or statements under way now, and in all; what least-connections sums and what
 	 * status shows ("where requests go") */
 	atomic_int active[BOARD_TARGETS_MOST];
 	_Atomic uint64_t served[BOARD_TARGETS_MOST];
+	uint8_t room[51200];
 };
+_Static_assert(sizeof(struct board_lane) == 65536, "the stride of lanes is fixed");
 extern const struct board_counter_name {
 	const char *name, *text;
 	size_t offset; /* in struct board_lane */
 } board_counter_names[];
 extern const unsigned board_counter_count;
 
+/* A cap on the connections to one address, true over all threads and program generations, and the queue of those that wait for
+ * one. How it works is at the top of gate.c. */
+struct board_gate {
+	struct address address;           /* supervisor; ADDRESS_NONE: free */
+	_Atomic uint64_t last_generation; /* supervisor: newest snapshot that caps it */
+	atomic_uint connections_most;     /* supervisor; 0: no cap any more */
+	atomic_uint lock;                 /* 0, or 1 + the lane that holds it */
+	atomic_uint queued;               /* under the lock: words of the queue in use */
+	uint8_t room[892];
+	/* each written by its lane alone: slots it has (connections in use, idle, being opened), and idle ones among them */
+	atomic_uint held[BOARD_LANES_MOST], idle[BOARD_LANES_MOST];
+	uint8_t more_room[1024];
+	_Atomic uint64_t queue[BOARD_QUEUE_MOST]; /* under the lock, in the order of tickets: gate.c */
+	uint8_t last_room[4096];
+};
+_Static_assert(sizeof(struct board_gate) == 16384, "the stride of gates is fixed");
+
 struct board {
 	uint32_t magic;
 	uint32_t version;
-	uint32_t size; /* bytes of the whole, as made: a newer program may have made it longer */
-	uint32_t lane_count;
+	uint32_t size;               /* bytes of the whole, as made: a newer program may have made it longer */
+	atomic_uint lane_count;      /* supervisor: lanes from here on were never used; reading them would cost memory */
 	_Atomic uint64_t generation; /* supervisor: snapshot in force */
 	_Atomic uint64_t started_wall_us;
 	_Atomic uint64_t watch_beat_us; /* monotonic: watch, twice a second; old = watch is not looking */
 	atomic_uint restarts[16];       /* supervisor: by row of the process table, deaths that nobody asked for */
 	atomic_uint target_rows;        /* supervisor: rows of targets from here on were never used; reading them would cost memory */
-	atomic_uint zero;
-	struct board_database databases[BOARD_DATABASES_MOST];
-	struct board_target targets[BOARD_TARGETS_MOST];
-	struct board_lane lanes[BOARD_LANES_MOST]; /* only lanes[0 .. lane_count - 1] are used; the others cost no memory */
+	atomic_uint gate_rows;          /* the same for gates */
+	uint8_t room[80];
+	_Atomic uint64_t tickets; /* traffic: the last one that was drawn by someone who had to wait at a gate */
+	uint8_t more_room[1848];
 	_Atomic uint64_t lane_beat_us[BOARD_LANES_MOST]; /* monotonic: its traffic thread, twice a second; old = it stands still */
+	struct board_database databases[BOARD_DATABASES_MOST];
+	struct board_server servers[BOARD_SERVERS_MOST];
+	struct board_target targets[BOARD_TARGETS_MOST];
+	struct board_lane lanes[BOARD_LANES_MOST];
+	struct board_gate gates[BOARD_GATES_MOST];
 };
 
 /* Counts for a traffic thread. */
@@ -160,12 +220,18 @@ struct board {
 
 /* A new board in a memory file (sealed against resizing): *descriptor is the caller's, to hand to children. NULL with errno. */
 struct board *board_new(unsigned lane_count, int *descriptor) MUST_CHECK;
-/* Maps one that was handed over. NULL when it is not a board or older than this program needs. */
+/* Maps one that was handed over, perhaps by another program version. NULL when it is not a board, has another BOARD_VERSION, or
+ * is shorter than this program needs. */
 struct board *board_map(int descriptor) MUST_CHECK;
 void board_unmap(struct board *board);
 
-/* A traffic thread that starts: what its predecessor in this lane had open when it died is gone. Totals go on. */
-void board_lane_restart(const struct board *board, struct board_lane *lane);
+/* Supervisor: lanes up to this one (not included) are given to traffic threads. They are only ever more. */
+void board_lanes_use(struct board *board, unsigned lane_count);
+/* The traffic thread of this lane is gone, or a new one begins there: what its predecessor had open is not open any more, and its
+ * slots and places in the queues of gates go to others. Totals go on. Called by the supervisor when a traffic process has ended
+ * (at once: others wait for its slots) and by a traffic thread that starts. */
+void board_lane_ended(struct board *board, unsigned lane);
+void board_lane_restart(struct board *board, const struct board_lane *lane);
 
 /* Supervisor: gives each check and database of the snapshot its row before the snapshot is handed out; rows that no snapshot of
  * the two newest generations names are free again when room is needed. A row that the generation before did not name starts as
@@ -179,6 +245,12 @@ void board_reserve_undo(struct board *board, const struct cluster *in_force);
 /* The row of a target or database; NULL / -1 when the board has none (a snapshot that was not reserved). */
 int board_target_row(const struct board *board, const struct cluster_check *check, const struct address *address) MUST_CHECK;
 struct board_database *board_find_database(struct board *board, const char *name) MUST_CHECK;
+struct board_server *board_find_server(struct board *board, const char *name) MUST_CHECK;
+struct board_gate *board_find_gate(struct board *board, const struct address *address) MUST_CHECK; /* NULL: it has no cap */
+
+/* Supervisor: what an administrator says of a server; false when the board has no row of this name. */
+bool board_server_drain(struct board *board, const char *name, bool drained) MUST_CHECK;
+bool board_server_weigh(struct board *board, const char *name, unsigned percent) MUST_CHECK; /* at most BOARD_WEIGHT_MOST */
 
 /* May traffic be sent there now: up, and not avoided. */
 bool board_target_usable(const struct board_target *target, uint64_t now_us);
@@ -189,5 +261,43 @@ void board_target_failed(struct board_target *target, const struct cluster_check
 uint64_t board_sum(const struct board *board, unsigned counter_index);
 int64_t board_target_active(const struct board *board, int row);
 uint64_t board_target_served(const struct board *board, int row);
+
+/* ---- gates (gate.c) ------------------------------------------------------------------------------------------- */
+
+/* Lanes that have something to look at: they were granted a slot, or should give up an idle connection. The caller tells those of
+ * its own process; those of another one look by themselves every BOARD_GATE_LOOK_MS while they wait or keep idle connections. */
+#define BOARD_GATE_LOOK_MS 50
+struct board_lanes {
+	uint64_t bits[BOARD_LANES_MOST / 64];
+};
+
+/* `lane` is the caller's own in all of these. */
+
+/* The next number; never 0. */
+uint64_t board_gate_ticket(struct board *board);
+/* A slot, if one is free and nobody waits. */
+bool board_gate_try(const struct board *board, struct board_gate *gate, unsigned lane) MUST_CHECK;
+/* Stands in the queue where the ticket belongs. False: queue_most wait already. */
+bool board_gate_queue(const struct board *board, struct board_gate *gate, unsigned lane, uint64_t ticket, unsigned queue_most,
+                      struct board_lanes *lanes) MUST_CHECK;
+/* Leaves the queue; a slot that was granted meanwhile goes to the next. Harmless when it does not stand there. */
+void board_gate_leave(const struct board *board, struct board_gate *gate, unsigned lane, uint64_t ticket,
+                      struct board_lanes *lanes);
+/* The tickets of this lane that were granted a slot, at most `most`: they are off the queue, and the slots are the lane's. */
+unsigned board_gate_collect(struct board_gate *gate, unsigned lane, uint64_t *tickets, unsigned most) MUST_CHECK;
+/* One slot of the lane becomes free. */
+void board_gate_release(const struct board *board, struct board_gate *gate, unsigned lane, struct board_lanes *lanes);
+/* A slot of the lane, connection and all, goes to the next waiter if that one is of the same lane: its ticket, off the queue.
+ * 0: it is not, or nobody waits. */
+uint64_t board_gate_hand_over(struct board_gate *gate, unsigned lane) MUST_CHECK;
+/* How many wait and have no slot yet, as of now (no lock is taken). */
+unsigned board_gate_waiting(const struct board_gate *gate);
+/* How many idle connections the lane keeps. */
+static inline void board_gate_note_idle(struct board_gate *gate, unsigned lane, unsigned count)
+{
+	atomic_store_explicit(&gate->idle[lane], count, memory_order_relaxed);
+}
+/* Supervisor, or a traffic thread that begins in this lane: what its predecessor had is free. */
+void board_gate_forget(const struct board *board, struct board_gate *gate, unsigned lane);
 
 #endif
