@@ -71,8 +71,8 @@ void child_start(struct supervisor *supervisor, enum process_row row)
 	message.start.threads = supervisor->threads;
 	message.start.first_lane = supervisor->first_lane;
 	child_send(supervisor, row, &message, supervisor->board_descriptor);
-	if (process->gets_access_log && supervisor->access_log >= 0)
-		child_send(supervisor, row, &(struct message){.type = MESSAGE_ACCESS_LOG}, supervisor->access_log);
+	if (process->gets_access_log)
+		access_log_tell(supervisor, row);
 	listeners_tell(supervisor, row, 0);
 	send_snapshot(supervisor, row);
 }
@@ -156,6 +156,8 @@ void child_receive(struct supervisor *supervisor, enum process_row row)
 			child->channel = -1;
 		} else if (result < 0) {
 			child_kill(child, process_table[row].name, "it said something that is not in the protocol");
+		} else if (message.type == MESSAGE_ACCESS_LOG_GONE && process_table[row].gets_access_log) {
+			access_log_gone(supervisor);
 		} else if (message.type != MESSAGE_TAKEN) {
 			if (descriptor >= 0)
 				close(descriptor);
