@@ -31,7 +31,7 @@ AR := aarch64-linux-gnu-ar
 PACKAGES :=
 LINKING := -static
 else
-PACKAGES := yaml-0.1 jansson libssl libcrypto
+PACKAGES := yaml-0.1 jansson libssl libcrypto libnghttp2
 LINKING := -pie
 endif
 VERSION := $(shell cat VERSION)
@@ -63,7 +63,7 @@ COMPILE = $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP
 SOURCES := $(filter-out src/command/main.c,$(wildcard src/*/*.c))
 ifdef ARM64
 # Only what needs no library but libc; cmocka is a header of ours there.
-SOURCES := $(shell grep -LE '^\s*\#include <(yaml|jansson|openssl)' $(SOURCES))
+SOURCES := $(shell grep -LE '^\s*\#include <(yaml|jansson|openssl|nghttp2)' $(SOURCES))
 CPPFLAGS_ARM64 := -Itests/arm64
 endif
 OBJECTS := $(SOURCES:src/%.c=$(BUILD)/object/%.o)
@@ -105,7 +105,7 @@ $(BUILD)/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $(BUILD)/libnoah.a
 # What the bench needs: a cheap backend, the floor (a relay on noah's loop which parses nothing), and the parser alone.
 $(BUILD)/bench/%: bench/%.c $(filter $(addprefix $(BUILD)/object/,base/% loop/% net/% proto/http%),$(OBJECTS))
 	@mkdir -p $(@D); $(if $(V),,echo "compile $@")
-	$(Q)$(COMPILE) $(LDFLAGS_ALL) -o $@ $^
+	$(Q)$(COMPILE) $(LDFLAGS_ALL) -o $@ $^ $(LIBRARIES)
 
 unit: $(UNIT_TESTS)
 # make arm64 ARM64=1 BUILD=build/arm64: what tests/run runs under qemu. Not here: tests of what needs a library, and of messages
