@@ -153,11 +153,8 @@ static char *put_phase(char *out, struct span name, uint64_t from_us, uint64_t t
  * end. */
 static struct span raw_first_line(const struct http_exchange *exchange)
 {
-	const struct buffer *input = &exchange->client->stream.input;
-	if (buffer_filled(input) == 0)
-		return span_of(NULL, 0);
-	struct span rest = buffer_span(input);
-	return span_cut(&rest, '\r');
+	struct span rest = exchange->raw;
+	return rest.size == 0 ? span_of(NULL, 0) : span_cut(&rest, '\r');
 }
 
 static char *put_request_line(char *out, const struct http_exchange *exchange)
@@ -170,7 +167,10 @@ static char *put_request_line(char *out, const struct http_exchange *exchange)
 	out = put(out, http_text(&request->head, request->method_text));
 	*out++ = ' ';
 	out = put_escaped(out, http_text(&request->head, request->target), TARGET_MOST);
-	return put(out, request->head.minor == 0 ? SPAN(" HTTP/1.0\"") : SPAN(" HTTP/1.1\""));
+	out = put(out, SPAN(" HTTP/"));
+	out = put(out, exchange_version(exchange));
+	*out++ = '"';
+	return out;
 }
 
 static struct span field_of(const struct http_exchange *exchange, enum http_field_name name)
@@ -180,11 +180,9 @@ static struct span field_of(const struct http_exchange *exchange, enum http_fiel
 
 static char *put_line(struct http_log *log, char *out, struct http_exchange *exchange, enum http_outcome outcome)
 {
-	const struct stream *stream = &exchange->client->stream;
-	uint64_t now_us = exchange_now_us(exchange);
-	/* Bytes of the next request may already be in the buffer. */
-	uint64_t read = stream->bytes_read - (buffer_filled(&stream->input) - exchange->kept_bytes);
+	uint64_t now_us = exchange_now_us(exchange), in, out_bytes;
 
+	exchange->visitor->count_bytes(exchange, &in, &out_bytes);
 	out = put(out, span_of(exchange->client->from, exchange->client->from_size));
 	out = put_time(log, out, http_core_wall_us(exchange->core));
 	out = put_request_line(out, exchange);
@@ -207,9 +205,9 @@ static char *put_line(struct http_log *log, char *out, struct http_exchange *exc
 	out = put_phase(out, SPAN(" first="), exchange->sent_us, exchange->first_byte_us);
 	out = put_phase(out, SPAN(" total="), exchange->started_us, now_us);
 	out = put(out, SPAN(" in="));
-	out = put_number(out, read - exchange->read_before);
+	out = put_number(out, in);
 	out = put(out, SPAN(" out="));
-	out = put_number(out, stream->bytes_written - exchange->written_before);
+	out = put_number(out, out_bytes);
 	out = put(out, SPAN(" end="));
 	out = put(out, span_of_text(http_outcome_text(outcome)));
 	if (UNLIKELY(exchange->detail[0] != '\0')) {

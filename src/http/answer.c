@@ -8,9 +8,7 @@
 #include <stdio.h>
 
 #define PAGE_MOST 1536u
-#define HEAD_MOST 512u
 #define ALLOWED   "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-#define WRITE_MS  5000
 
 static const struct {
 	int status;
@@ -62,39 +60,40 @@ static uint64_t retry_after_s(const struct http_exchange *exchange)
 	return ((uint64_t)check->every_ms * check->rise + 999) / 1000;
 }
 
-static void write_head(struct http_writer *writer, struct http_exchange *exchange, int status, size_t page_size)
+void http_answer_fields(struct http_exchange *exchange)
 {
-	http_write_status(writer, status);
-	http_write_field(writer, SPAN("Date"), http_date_now(&exchange->core->date, http_core_wall_us(exchange->core)));
-	http_write(writer, SPAN("Cache-Control: no-store\r\n"));
-	if (page_size > 0)
-		http_write(writer, SPAN("Content-Type: text/html; charset=utf-8\r\n"));
-	if (status == 405 || status == 200)
-		http_write(writer, SPAN("Allow: " ALLOWED "\r\n"));
-	if (status == 503)
-		http_write_field_number(writer, SPAN("Retry-After"), retry_after_s(exchange));
-	if (!exchange->keep)
-		http_write(writer, SPAN("Connection: close\r\n"));
-	else if (exchange->request.head.minor == 0)
-		http_write(writer, SPAN("Connection: keep-alive\r\n"));
-	http_write_framing(writer, HTTP_BODY_LENGTH, page_size);
-	http_write_head_end(writer);
+	if (exchange->fields_added)
+		return;
+	exchange->fields_added = true;
+}
+
+/* ---- sending ---------------------------------------------------------------------------------------------------- */
+
+void http_answer_with(struct http_exchange *exchange, int status, struct span page)
+{
+	bool head_only = exchange->parsed && exchange->request.method == HTTP_METHOD_HEAD;
+
+	exchange_add_field(exchange, SPAN("Date"), http_date_now(&exchange->core->date, http_core_wall_us(exchange->core)));
+	http_answer_fields(exchange);
+	exchange->status = status;
+	exchange->answer_begun = true;
+	exchange->download.content_bytes = head_only ? 0 : page.size;
+	exchange->answer_whole = exchange->visitor->send_own(exchange, head_only ? span_of(NULL, 0) : page, page.size);
 }
 
 void http_answer(struct http_exchange *exchange, int status)
 {
-	char page[PAGE_MOST], head[HEAD_MOST];
-	struct http_writer writer;
+	char page[PAGE_MOST], seconds[24];
 	size_t page_size = status == 200 ? 0 : make_page(status, page);
 
-	http_writer_init(&writer, head, sizeof(head), NULL, 0);
-	write_head(&writer, exchange, status, page_size);
-	ASSERT(http_writer_finish(&writer));
-	struct iovec parts[2] = {{.iov_base = head, .iov_len = writer.size}, {.iov_base = page, .iov_len = page_size}};
-	bool head_only = exchange->parsed && exchange->request.method == HTTP_METHOD_HEAD;
-	exchange->status = status;
-	exchange->answer_begun = true;
-	exchange->delimited = true;
-	exchange->download.content_bytes = head_only ? 0 : page_size;
-	exchange->answer_whole = stream_write(&exchange->client->stream, parts, head_only ? 1 : 2, WRITE_MS) == NET_OK;
+	exchange_add_field(exchange, SPAN("Cache-Control"), SPAN("no-store"));
+	if (page_size > 0)
+		exchange_add_field(exchange, SPAN("Content-Type"), SPAN("text/html; charset=utf-8"));
+	if (status == 405 || status == 200)
+		exchange_add_field(exchange, SPAN("Allow"), SPAN(ALLOWED));
+	if (status == 503) {
+		int size = snprintf(seconds, sizeof(seconds), "%llu", (unsigned long long)retry_after_s(exchange));
+		exchange_add_field(exchange, SPAN("Retry-After"), span_of(seconds, (size_t)size));
+	}
+	http_answer_with(exchange, status, span_of(page, page_size));
 }

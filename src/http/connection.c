@@ -1,31 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The life of a visitor's connection, top to bottom: read a request, route it, forward it, log it; then the next one, or park
- * until more comes. One task runs it while a request is under way; parked it is a record without stack or buffers. Started by
- * core.c.
+ * The life of a visitor's connection that speaks HTTP/1.1, top to bottom: read a request, have it answered (exchange.c); then the
+ * next one, or park until more comes. One task runs it while a request is under way; parked it is a record without stack or
+ * buffers. Started by core.c.
  *
  *    accepted -> parked -> read -> route -> attempt (forward) -> conclude (own page, counters, log) -> parked, or closed
  */
 #include "http/http_private.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-
-static const struct {
-	const char *text;
-	int status;
-	enum http_culprit culprit;
-} outcomes[] = {
-#define X(name, text, status, culprit) [name] = {text, status, culprit},
-    HTTP_OUTCOMES(X)
-#undef X
-};
-
-const char *http_outcome_text(enum http_outcome outcome)
-{
-	ASSERT((unsigned)outcome < COUNT_OF(outcomes));
-	return outcomes[outcome].text;
-}
 
 /* What becomes of the visitor's connection. */
 enum fate {
@@ -101,24 +84,7 @@ static void client_close(struct http_client *client, enum fate fate)
 	free(client);
 }
 
-/* ---- one request ------------------------------------------------------------------------------------------------ */
-
-static void exchange_begin(struct http_exchange *exchange, struct http_client *client)
-{
-	memset(exchange, 0, offsetof(struct http_exchange, detail) + 1);
-	exchange->core = client->core;
-	exchange->client = client;
-	exchange->routes = http_routes_ref(client->core->routes);
-	exchange->read_before = client->stream.bytes_read - buffer_filled(&client->stream.input);
-	exchange->written_before = client->stream.bytes_written;
-	exchange->started_us = exchange_now_us(exchange);
-}
-
-static void exchange_end(struct http_exchange *exchange)
-{
-	buffer_consume(&exchange->client->stream.input, exchange->kept_bytes);
-	http_routes_unref(exchange->routes);
-}
+/* ---- reading a request ------------------------------------------------------------------------------------------ */
 
 /* Nothing has come but an empty line, or half of one: some visitors send it behind the body of a POST (RFC 9112 2.2). */
 static bool is_empty_line(const struct buffer *input)
@@ -132,6 +98,8 @@ static enum http_outcome outcome_of_read(struct http_exchange *exchange, enum ne
 	const struct buffer *input = &exchange->client->stream.input;
 	bool begun = buffer_filled(input) > 0 && !is_empty_line(input);
 
+	if (begun)
+		exchange->raw = buffer_span(input);
 	switch (result) {
 	case NET_CANCELLED:
 		return OUTCOME_NOTHING;
@@ -163,6 +131,7 @@ static enum http_outcome read_request(struct http_exchange *exchange)
 			case HTTP_WRONG:
 				exchange->kept_bytes = 0;
 				exchange->fault = error.fault;
+				exchange->raw = bytes;
 				return OUTCOME_BAD_REQUEST;
 			case HTTP_MORE:
 				exchange->kept_bytes = 0;
@@ -209,48 +178,7 @@ static bool take_body(struct http_exchange *exchange)
 	return true;
 }
 
-static enum http_outcome run_exchange(struct http_exchange *exchange)
-{
-	enum http_outcome outcome = read_request(exchange);
-	if (outcome == OUTCOME_OK)
-		outcome = take_body(exchange) ? http_route(exchange) : OUTCOME_NO_RESOURCES;
-	if (outcome == OUTCOME_OK)
-		outcome = http_attempt(exchange);
-	return outcome;
-}
-
-/* ---- how it ended, in one place --------------------------------------------------------------------------------- */
-
-static void count_exchange(const struct http_exchange *exchange)
-{
-	struct board_lane *lane = exchange->core->lane;
-
-	if (exchange->answer_whole)
-		BOARD_COUNT(lane, requests, 1);
-	else
-		BOARD_COUNT(lane, requests_failed, 1);
-	switch (exchange->status / 100) {
-	case 2:
-		BOARD_COUNT(lane, answers_2xx, 1);
-		break;
-	case 3:
-		BOARD_COUNT(lane, answers_3xx, 1);
-		break;
-	case 4:
-		BOARD_COUNT(lane, answers_4xx, 1);
-		break;
-	case 5:
-		BOARD_COUNT(lane, answers_5xx, 1);
-		break;
-	}
-}
-
-static void say_failure(struct http_exchange *exchange, enum http_outcome outcome)
-{
-	LOG_LIMITED(LOG_WARNING, 1000, "site %s: a visitor's request failed (%s): %s",
-	            exchange->site != NULL ? exchange->site->name : "-", http_outcome_text(outcome),
-	            exchange->detail[0] != '\0' ? exchange->detail : "see the access log");
-}
+/* ---- request after request -------------------------------------------------------------------------------------- */
 
 static enum fate choose_fate(const struct http_exchange *exchange)
 {
@@ -263,35 +191,23 @@ static enum fate choose_fate(const struct http_exchange *exchange)
 	return exchange->upload.done && exchange->parsed && !exchange->client->stream.watched.readable ? FATE_CLOSE : FATE_GENTLE;
 }
 
-/* Own answer, counters, log lines and the connection's fate, all from the outcome. */
-static enum fate conclude(struct http_exchange *exchange, enum http_outcome outcome)
+/* Request, answer, and what becomes of the connection. */
+static enum fate serve_one(struct http_client *client, struct http_exchange *exchange)
 {
-	bool failure = outcomes[outcome].culprit == BY_SERVER || outcomes[outcome].culprit == BY_NOAH;
-	int status = outcomes[outcome].status;
-
+	http_exchange_begin(exchange, client);
+	exchange->visitor = &http1_visitor;
+	exchange->input = &client->stream.input;
+	exchange->changed = &client->stream.watched.readers;
+	exchange->read_before = client->stream.bytes_read - buffer_filled(&client->stream.input);
+	exchange->written_before = client->stream.bytes_written;
+	enum http_outcome outcome = read_request(exchange);
 	if (outcome == OUTCOME_NOTHING)
 		return exchange->keep ? FATE_KEEP : FATE_CLOSE;
-	if (exchange->fault != HTTP_FAULT_NONE && (outcome == OUTCOME_BAD_REQUEST || outcome == OUTCOME_BAD_BODY)) {
-		status = http_fault_status(exchange->fault);
-		snprintf(exchange->detail, sizeof(exchange->detail), "%s", http_fault_text(exchange->fault));
-	}
-	if (status == 503 && exchange->sent_ever)
-		status = 502; /* 503 says that it was not carried out, and invites to send it again */
-	if (status != 0 && !exchange->answer_begun) {
-		/* What follows a CONNECT was meant for the far end of a tunnel, and may be of somebody else's making. */
-		exchange->keep = exchange->parsed && exchange->request.keep_alive && exchange_is_uploaded(exchange) &&
-		                 exchange->request.method != HTTP_METHOD_CONNECT && !exchange->core->draining &&
-		                 outcome != OUTCOME_STOPPING;
-		http_answer(exchange, status);
-	}
-	count_exchange(exchange);
-	if (failure)
-		say_failure(exchange, outcome);
-	http_log_exchange(exchange->core->log, exchange, outcome, failure);
+	if (outcome == OUTCOME_OK)
+		outcome = take_body(exchange) ? http_exchange_run(exchange) : OUTCOME_NO_RESOURCES;
+	http_exchange_conclude(exchange, outcome);
 	return choose_fate(exchange);
 }
-
-/* ---- request after request -------------------------------------------------------------------------------------- */
 
 static void client_serve(struct http_client *client)
 {
@@ -306,11 +222,11 @@ static void client_serve(struct http_client *client)
 			fate = FATE_CLOSE;
 			break;
 		}
-		exchange_begin(&exchange, client);
-		fate = conclude(&exchange, run_exchange(&exchange));
+		fate = serve_one(client, &exchange);
 		if (exchange.site != NULL)
 			idle_ms = exchange.site->idle_timeout_ms;
-		exchange_end(&exchange);
+		buffer_consume(&client->stream.input, exchange.kept_bytes);
+		http_exchange_end(&exchange);
 		task_rewind(mark);
 	} while (fate == FATE_KEEP && buffer_filled(&client->stream.input) > 0);
 	if (fate == FATE_KEEP)

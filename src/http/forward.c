@@ -8,12 +8,9 @@
 #include "http/http_private.h"
 
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <stdio.h>
 
-#define HEAD_OWN_BYTES 2048u /* of a head, written by noah itself; when more is needed the whole is copied to the arena */
-#define HEAD_PARTS     32u
-#define BODY_PARTS     16u
+#define FIRST_BYTES_SHOWN 40u /* of an answer that is none */
 
 static enum http_outcome send_request(struct http_exchange *exchange);
 static enum http_outcome await_answer(struct http_exchange *exchange);
@@ -69,7 +66,9 @@ static void write_request_head(struct http_writer *writer, const struct http_exc
 	write_forwarded_for(writer, exchange);
 	http_write(writer, SPAN("X-Forwarded-Proto: http\r\nX-Real-IP: "));
 	http_write(writer, from);
-	http_write(writer, request->head.minor == 0 ? SPAN("\r\nVia: 1.0 noah\r\n") : SPAN("\r\nVia: 1.1 noah\r\n"));
+	http_write(writer, SPAN("\r\nVia: "));
+	http_write(writer, exchange_version(exchange));
+	http_write(writer, SPAN(" noah\r\n"));
 	if (host.size > 0)
 		http_write_field(writer, SPAN("X-Forwarded-Host"), host);
 	if (request->has_max_forwards)
@@ -78,10 +77,9 @@ static void write_request_head(struct http_writer *writer, const struct http_exc
 	http_write_head_end(writer);
 }
 
-/* Room for a head that HEAD_OWN_BYTES and HEAD_PARTS cannot hold: everything is copied. */
-static bool writer_retry(struct http_writer *writer, size_t head_size)
+bool http_head_room(struct http_writer *writer, size_t head_size)
 {
-	size_t room = head_size + HEAD_OWN_BYTES;
+	size_t room = head_size + HTTP_HEAD_OWN_BYTES;
 	char *memory = arena_allocate(task_arena(), room);
 	if (memory == NULL)
 		return false;
@@ -91,16 +89,16 @@ static bool writer_retry(struct http_writer *writer, size_t head_size)
 
 static enum http_outcome send_request(struct http_exchange *exchange)
 {
-	char own[HEAD_OWN_BYTES];
-	struct iovec parts[HEAD_PARTS + 1];
+	char own[HTTP_HEAD_OWN_BYTES];
+	struct iovec parts[HTTP_HEAD_PARTS + 1];
 	struct http_writer writer;
 	struct stream *stream = &exchange->server->stream;
 	uint64_t written_before = stream->bytes_written;
 
-	http_writer_init(&writer, own, sizeof(own), parts, HEAD_PARTS);
+	http_writer_init(&writer, own, sizeof(own), parts, HTTP_HEAD_PARTS);
 	write_request_head(&writer, exchange);
 	if (!http_writer_finish(&writer)) {
-		if (!writer_retry(&writer, exchange->request.head.size * 2u)) /* names and host may stand in it twice */
+		if (!http_head_room(&writer, exchange->request.head.size * 2u)) /* names and host may stand in it twice */
 			return OUTCOME_NO_RESOURCES;
 		write_request_head(&writer, exchange);
 		if (!http_writer_finish(&writer))
@@ -130,14 +128,6 @@ static enum http_outcome send_request(struct http_exchange *exchange)
 }
 
 /* ---- waiting for the server ---------------------------------------------------------------------------------------- */
-
-/* An end of the visitor's stream alone is not the end of his interest (he may have closed his half only, RFC 9112 9.6); a reset
- * is. */
-static bool visitor_is_gone(const struct http_client *client)
-{
-	struct pollfd ask = {.fd = client->stream.watched.descriptor, .events = POLLRDHUP};
-	return poll(&ask, 1, 0) == 1 && (ask.revents & (POLLHUP | POLLERR)) != 0;
-}
 
 /* How long the present silence may last, and what it means then. */
 static int64_t silence_limit_ms(const struct http_exchange *exchange, enum http_outcome *meaning)
@@ -169,8 +159,7 @@ static void give_up_soon_if_dead(struct http_exchange *exchange)
 /* Something may have happened to server or visitor: OUTCOME_OK means look again. */
 static enum http_outcome wait_for_any(struct http_exchange *exchange)
 {
-	struct http_client *client = exchange->client;
-	struct wait_queue *queues[] = {&exchange->server->stream.watched.readers, &client->stream.watched.readers,
+	struct wait_queue *queues[] = {&exchange->server->stream.watched.readers, exchange->changed,
 	                               &exchange->server->stream.watched.writers};
 	enum http_outcome meaning;
 	int64_t limit_ms = silence_limit_ms(exchange, &meaning);
@@ -178,7 +167,7 @@ static enum http_outcome wait_for_any(struct http_exchange *exchange)
 	bool look = !exchange->answer_begun && exchange_is_uploaded(exchange); /* now and then, whether the server has died */
 
 	/* Before the wait: he may have left while there was something else to wait for. */
-	if (client->stream.watched.hangup && visitor_is_gone(client))
+	if (exchange->visitor->is_gone(exchange))
 		return OUTCOME_VISITOR_GONE;
 	if (left_ms <= 0)
 		return meaning;
@@ -235,41 +224,30 @@ static enum http_outcome fill_from_server(struct http_exchange *exchange)
 
 /* ---- the answer's head --------------------------------------------------------------------------------------------- */
 
-static enum http_outcome outcome_of_write(enum net_result result)
-{
-	switch (result) {
-	case NET_OK:
-		return OUTCOME_OK;
-	case NET_TIMEOUT:
-		return OUTCOME_VISITOR_STALLED;
-	case NET_CANCELLED:
-		return OUTCOME_STOPPING;
-	default:
-		return OUTCOME_VISITOR_GONE;
-	}
-}
-
-/* 100, 103 and the like go on to visitors that know them (RFC 9110 15.2). */
-static enum http_outcome relay_interim(struct http_exchange *exchange)
-{
-	char own[HTTP_HEAD_MOST / 4];
-	struct http_writer writer;
-
-	if (exchange->request.head.minor == 0)
-		return OUTCOME_OK;
-	http_writer_init(&writer, own, sizeof(own), NULL, 0);
-	http_write_response(&writer, &exchange->response, 0);
-	http_write_head_end(&writer);
-	if (!http_writer_finish(&writer))
-		return OUTCOME_OK; /* too large to be worth it: it is only a hint */
-	BOARD_COUNT(exchange->core->lane, answers_1xx, 1);
-	return outcome_of_write(
-	    stream_write_bytes(&exchange->client->stream, own, writer.size, exchange->site->idle_timeout_ms));
-}
-
 static enum http_outcome bad_answer(struct http_exchange *exchange, const char *what)
 {
 	snprintf(exchange->detail, sizeof(exchange->detail), "%s: %s", exchange->target->text, what);
+	return OUTCOME_BAD_ANSWER;
+}
+
+/* What is no status line may be anything: its first bytes tell whose fault it is. */
+static enum http_outcome bad_head(struct http_exchange *exchange, enum http_fault fault)
+{
+	char text[3 * FIRST_BYTES_SHOWN + 1], *out = text;
+	struct span came = buffer_span(&exchange->server->stream.input);
+
+	if (fault != HTTP_FAULT_STATUS_LINE)
+		return bad_answer(exchange, http_fault_text(fault));
+	for (size_t i = 0; i < came.size && i < FIRST_BYTES_SHOWN; i++) {
+		unsigned char byte = (unsigned char)came.start[i];
+		if (byte >= 0x20 && byte < 0x7f && byte != '%')
+			*out++ = (char)byte;
+		else
+			out += sprintf(out, "%%%02x", byte);
+	}
+	*out = '\0';
+	snprintf(exchange->detail, sizeof(exchange->detail), "%s: %s (of %zu bytes: %s)", exchange->target->text,
+	         http_fault_text(fault), came.size, text);
 	return OUTCOME_BAD_ANSWER;
 }
 
@@ -292,7 +270,7 @@ static enum http_outcome got_interim(struct http_exchange *exchange, unsigned co
 		return bad_answer(exchange, "101 Switching Protocols to a request that did not ask for it");
 	if (count > HTTP_INTERIM_MOST)
 		return bad_answer(exchange, "too many interim answers");
-	enum http_outcome outcome = relay_interim(exchange);
+	enum http_outcome outcome = exchange->visitor->send_interim(exchange);
 	buffer_consume(&exchange->server->stream.input, used);
 	return outcome;
 }
@@ -323,7 +301,7 @@ static enum http_outcome await_answer(struct http_exchange *exchange)
 			                             &error);
 		}
 		if (answer == HTTP_WRONG)
-			return bad_answer(exchange, http_fault_text(error.fault));
+			return bad_head(exchange, error.fault);
 		if (answer == HTTP_DONE && is_end_of_idle_time(exchange)) {
 			snprintf(exchange->detail, sizeof(exchange->detail), "%s ended a kept connection with 408", exchange->target->text);
 			return OUTCOME_SERVER_CLOSED;
@@ -349,46 +327,10 @@ static enum http_outcome await_answer(struct http_exchange *exchange)
 
 /* ---- relaying the answer ------------------------------------------------------------------------------------------- */
 
-/* How the answer's body goes to this visitor, and whether he can tell its end without the connection's. */
-static enum http_framing choose_framing(struct http_exchange *exchange)
-{
-	const struct http_response *response = &exchange->response;
-	bool old = exchange->request.head.minor == 0;
-	enum http_passing passing = PASS_PLAIN;
-	enum http_framing framing = response->framing;
-
-	if (framing == HTTP_BODY_CHUNKED)
-		passing = old ? PASS_DECODED : PASS_CHUNKED;
-	else if (framing == HTTP_BODY_UNTIL_CLOSE && !old)
-		passing = PASS_WRAPPED;
-	http_body_init(&exchange->download, passing, response->framing, response->length);
-	if (framing == HTTP_BODY_NONE && response->has_length)
-		return HTTP_BODY_LENGTH; /* to HEAD, or 304: what GET would get */
-	if (framing == HTTP_BODY_CHUNKED || framing == HTTP_BODY_UNTIL_CLOSE)
-		return old ? HTTP_BODY_UNTIL_CLOSE : HTTP_BODY_CHUNKED;
-	return framing;
-}
-
-static void write_answer_head(struct http_writer *writer, struct http_exchange *exchange, enum http_framing framing)
-{
-	const struct http_response *response = &exchange->response;
-
-	http_write_response(writer, response, 0);
-	http_write(writer, response->head.minor == 0 ? SPAN("Via: 1.0 noah\r\n") : SPAN("Via: 1.1 noah\r\n"));
-	if ((response->head.present & HTTP_SET(HTTP_FIELD_DATE)) == 0)
-		http_write_field(writer, SPAN("Date"), http_date_now(&exchange->core->date, http_core_wall_us(exchange->core)));
-	if (!exchange->keep)
-		http_write(writer, SPAN("Connection: close\r\n"));
-	else if (exchange->request.head.minor == 0)
-		http_write(writer, SPAN("Connection: keep-alive\r\n"));
-	http_write_framing(writer, framing, response->length);
-	http_write_head_end(writer);
-}
-
 /* What of the server's input goes on to the visitor. */
 struct gathering {
-	struct iovec *parts;
-	unsigned count, most;
+	struct iovec parts[HTTP_BODY_PARTS];
+	unsigned count;
 	size_t used; /* bytes of the input that are dealt with once the parts are sent */
 	char chunk_header[HTTP_CHUNK_HEADER_SIZE];
 };
@@ -406,7 +348,7 @@ static bool gather_body(struct http_exchange *exchange, struct gathering *gather
 	struct http_body *body = &exchange->download;
 	struct http_step step;
 
-	while (!body->done && gathering->used < buffer_filled(input) && gathering->count + 3 <= gathering->most) {
+	while (!body->done && gathering->used < buffer_filled(input) && gathering->count + 3 <= HTTP_BODY_PARTS) {
 		struct span bytes = buffer_span(input);
 		bytes.start += gathering->used;
 		bytes.size -= gathering->used;
@@ -423,55 +365,33 @@ static bool gather_body(struct http_exchange *exchange, struct gathering *gather
 	return true;
 }
 
-static enum http_outcome send_gathered(struct http_exchange *exchange, struct gathering *gathering)
-{
-	struct stream *client = &exchange->client->stream;
-
-	if (gathering->count > 0) {
-		exchange->answer_begun = true;
-		enum http_outcome outcome =
-		    outcome_of_write(stream_write(client, gathering->parts, gathering->count, exchange->site->idle_timeout_ms));
-		if (outcome != OUTCOME_OK)
-			return outcome;
-	}
-	buffer_consume(&exchange->server->stream.input, gathering->used);
-	exchange->progress_us = exchange_now_us(exchange);
-	return OUTCOME_OK;
-}
-
 static enum http_outcome bad_body(struct http_exchange *exchange)
 {
 	return bad_answer(exchange, http_fault_text(exchange->fault));
 }
 
-/* The head, and with it what has already come of the body: one write. */
-static enum http_outcome send_answer_head(struct http_exchange *exchange)
+/* The head or more of the body has gone to the visitor. */
+static enum http_outcome sent(struct http_exchange *exchange, const struct gathering *gathering, enum http_outcome outcome)
 {
-	char own[HEAD_OWN_BYTES];
-	struct iovec parts[HEAD_PARTS + BODY_PARTS];
-	struct gathering gathering = {.parts = parts, .most = COUNT_OF(parts), .used = exchange->kept_answer_head};
-	struct http_writer writer;
-	enum http_framing framing = choose_framing(exchange);
+	if (outcome != OUTCOME_OK)
+		return outcome;
+	buffer_consume(&exchange->server->stream.input, gathering->used);
+	exchange->progress_us = exchange_now_us(exchange);
+	return OUTCOME_OK;
+}
+
+/* The head, and with it what has already come of the body: one write. */
+static enum http_outcome relay_head(struct http_exchange *exchange)
+{
+	struct gathering gathering = {.used = exchange->kept_answer_head};
 
 	exchange->status = exchange->response.status;
-	exchange->delimited = framing != HTTP_BODY_UNTIL_CLOSE;
-	exchange->keep =
-	    exchange->request.keep_alive && !exchange->core->draining && exchange_is_uploaded(exchange) && exchange->delimited;
-	http_writer_init(&writer, own, sizeof(own), parts, HEAD_PARTS);
-	write_answer_head(&writer, exchange, framing);
-	if (!http_writer_finish(&writer)) {
-		if (!writer_retry(&writer, exchange->response.head.size))
-			return OUTCOME_NO_RESOURCES;
-		write_answer_head(&writer, exchange, framing);
-		if (!http_writer_finish(&writer))
-			return OUTCOME_NO_RESOURCES;
-		parts[0] = (struct iovec){.iov_base = writer.memory, .iov_len = writer.size};
-		writer.part_count = 1;
-	}
-	gathering.count = writer.part_count;
+	exchange->visitor->choose_framing(exchange);
 	if (!gather_body(exchange, &gathering))
 		return bad_body(exchange);
-	return send_gathered(exchange, &gathering);
+	http_answer_fields(exchange);
+	return sent(exchange, &gathering,
+	            exchange->visitor->send_head(exchange, gathering.parts, gathering.count, exchange->download.done));
 }
 
 /* The server's side has ended: in order, or not. */
@@ -481,10 +401,7 @@ static enum http_outcome body_ended(struct http_exchange *exchange, enum http_ou
 
 	if (outcome == OUTCOME_SERVER_CLOSED && body->until_close) {
 		body->done = true;
-		if (body->passing != PASS_WRAPPED)
-			return OUTCOME_OK;
-		return outcome_of_write(
-		    stream_write_bytes(&exchange->client->stream, "0\r\n\r\n", 5, exchange->site->idle_timeout_ms));
+		return exchange->visitor->send_body(exchange, NULL, 0, true);
 	}
 	if (outcome == OUTCOME_SERVER_CLOSED || outcome == OUTCOME_ANSWER_CUT) {
 		snprintf(exchange->detail, sizeof(exchange->detail), "%s closed the connection in the middle of its answer",
@@ -496,8 +413,7 @@ static enum http_outcome body_ended(struct http_exchange *exchange, enum http_ou
 
 static enum http_outcome relay_body_piece(struct http_exchange *exchange)
 {
-	struct iovec parts[BODY_PARTS];
-	struct gathering gathering = {.parts = parts, .most = COUNT_OF(parts)};
+	struct gathering gathering = {.count = 0};
 
 	if (buffer_filled(&exchange->server->stream.input) == 0) {
 		enum http_outcome outcome = fill_from_server(exchange);
@@ -506,12 +422,15 @@ static enum http_outcome relay_body_piece(struct http_exchange *exchange)
 	}
 	if (!gather_body(exchange, &gathering))
 		return bad_body(exchange);
-	return send_gathered(exchange, &gathering);
+	enum http_outcome outcome = OUTCOME_OK;
+	if (gathering.count > 0 || exchange->download.done)
+		outcome = exchange->visitor->send_body(exchange, gathering.parts, gathering.count, exchange->download.done);
+	return sent(exchange, &gathering, outcome);
 }
 
 static enum http_outcome relay_answer(struct http_exchange *exchange)
 {
-	enum http_outcome outcome = send_answer_head(exchange);
+	enum http_outcome outcome = relay_head(exchange);
 
 	for (unsigned round = 1; outcome == OUTCOME_OK && !exchange->download.done; round++) {
 		if (round % HTTP_ROUNDS_AT_ONCE == 0 && task_yield() == WAIT_CANCELLED)

@@ -134,11 +134,52 @@ void http_body_init(struct http_body *body, enum http_passing passing, enum http
 /* The next step through `bytes` (not empty; the body is not done). False: *fault says what is wrong with the body. */
 bool http_body_next(struct http_body *body, struct span bytes, struct http_step *step, enum http_fault *fault) MUST_CHECK;
 
+/* ---- what an exchange does towards its visitor ------------------------------------------------------------------- */
+
+struct http_exchange;
+
+/* One table for HTTP/1.1 (visitor_http1.c) and one for HTTP/2 (h2_visitor.c); nothing else in an exchange knows what its visitor
+ * speaks. Those that may wait do so for at most the site's idle timeout without progress. OUTCOME_OK, or why it cannot go on. */
+struct http_visitor {
+	struct span version; /* "1.1", "2.0": for Via (RFC 9110 7.6.3) and the log */
+	/* A 1xx answer, which stands in exchange->response. Waits. */
+	enum http_outcome (*send_interim)(struct http_exchange *exchange);
+	/* Decides how the body of exchange->response goes on: sets download, delimited and keep. Does not wait. */
+	void (*choose_framing)(struct http_exchange *exchange);
+	/* The head of exchange->response with the fields of noah's own, and what has come of the body. `last`: that is all of it.
+	 * `parts` may be modified. Waits until nothing of it is needed any more. */
+	enum http_outcome (*send_head)(struct http_exchange *exchange, struct iovec *parts, unsigned count, bool last);
+	/* More of the body; count may be 0 when it is the last. Waits in the same way. */
+	enum http_outcome (*send_body)(struct http_exchange *exchange, struct iovec *parts, unsigned count, bool last);
+	/* An answer of noah's own: exchange->status, the fields of noah's own, the page (empty to HEAD). False: it could not be sent.
+	 * Waits. */
+	bool (*send_own)(struct http_exchange *exchange, struct span page, uint64_t length);
+	/* Reads more of the request's body into exchange->input, which is empty, without waiting; NET_TIMEOUT: nothing is there now.
+	 */
+	enum net_result (*fill)(struct http_exchange *exchange);
+	/* He has left without waiting for his answer. */
+	bool (*is_gone)(struct http_exchange *exchange);
+	/* Bytes of this request and its answer on his connection, so far. */
+	void (*count_bytes)(const struct http_exchange *exchange, uint64_t *in, uint64_t *out);
+};
+extern const struct http_visitor http1_visitor;
+
+/* A field that noah adds to an answer's head, whoever made the answer. */
+#define HTTP_OWN_FIELDS_MOST 16u
+struct http_own_field {
+	struct span name, value;
+};
+
+#define HTTP_BODY_PARTS 16u /* pieces of a body that are sent at once */
+
 /* ---- one request and its answer ---------------------------------------------------------------------------------- */
 
 struct http_exchange {
 	struct http_core *core;
-	struct http_client *client;
+	struct http_client *client; /* his connection */
+	const struct http_visitor *visitor;
+	struct buffer *input;       /* what comes of the request's body; HTTP/1: the client's own input buffer */
+	struct wait_queue *changed; /* woken when `fill` or `is_gone` may say something new */
 	struct http_routes *routes; /* its own reference */
 	/* NULL until routed */
 	const struct cluster_site *site;
@@ -151,11 +192,12 @@ struct http_exchange {
 	bool upload_begun;  /* something of a body that was not in hand was taken from the visitor: cannot be sent again */
 	bool upload_broken; /* the server takes no more of the body; it may still answer */
 	bool upload_more;   /* it could go on at once, but others had their turn */
-	size_t kept_bytes;  /* head and body that stay in the client's input until the exchange ends, for retries and the log */
+	size_t kept_bytes;  /* head and body that stay in `input` until the exchange ends, for retries and the log */
 	enum http_fault fault;
 	struct span kept_body;
 	struct http_body upload;            /* what was not in hand with the head, still to be read from the visitor */
-	size_t upload_pending, upload_drop; /* at the front of the client's input: to be sent, then to be dropped */
+	size_t upload_pending, upload_drop; /* at the front of `input`: to be sent, then to be dropped */
+	struct span raw;                    /* what came of a request that could not be parsed, for the log */
 
 	/* the server */
 	struct upstream_target *target; /* the last one, for the log */
@@ -175,6 +217,8 @@ struct http_exchange {
 	int status;
 	size_t kept_answer_head; /* bytes of its head at the front of the server's input */
 	struct http_body download;
+	bool fields_added; /* http_answer_fields has been here */
+	unsigned own_field_count;
 
 	/* microseconds of loop time; 0: not reached */
 	uint64_t started_us, read_us, connect_us, sent_us, first_byte_us;
@@ -182,7 +226,8 @@ struct http_exchange {
 	uint64_t read_before, written_before; /* counters of the client's stream */
 
 	char detail[HTTP_DETAIL_SIZE]; /* the cause in words; "" when there is none */
-	/* large, filled by the parsers: not cleared */
+	/* large: not cleared */
+	struct http_own_field own_fields[HTTP_OWN_FIELDS_MOST];
 	struct http_request request;
 	struct http_response response;
 };
@@ -190,6 +235,20 @@ struct http_exchange {
 static inline uint64_t exchange_now_us(const struct http_exchange *exchange)
 {
 	return loop_now_us(exchange->core->loop);
+}
+
+/* Of the request. */
+static inline struct span exchange_version(const struct http_exchange *exchange)
+{
+	return exchange->parsed && exchange->request.head.minor == 0 ? SPAN("1.0") : exchange->visitor->version;
+}
+
+/* Adds a field to the answer's head, of the server's answer or of noah's own. Name and value must last as long as the exchange
+ * (task_arena). Call it from http_answer_fields or right before http_answer. */
+static inline void exchange_add_field(struct http_exchange *exchange, struct span name, struct span value)
+{
+	ASSERT(exchange->own_field_count < HTTP_OWN_FIELDS_MOST);
+	exchange->own_fields[exchange->own_field_count++] = (struct http_own_field){.name = name, .value = value};
 }
 
 /* The server has the whole request. */
@@ -200,6 +259,16 @@ static inline bool exchange_is_uploaded(const struct http_exchange *exchange)
 
 /* A connection was accepted, its record is filled but for the stream. (connection.c) */
 void http_connection_start(struct http_client *client, int descriptor);
+
+/* ---- the life of an exchange, the same for every visitor (exchange.c) ---------------------------------------------- */
+
+/* Clears it but for `request` and `response`. The caller sets visitor, input and changed. */
+void http_exchange_begin(struct http_exchange *exchange, struct http_client *client);
+/* exchange->request is parsed and its body, as far as it is in hand, taken: routes it and has it answered. */
+enum http_outcome http_exchange_run(struct http_exchange *exchange) MUST_CHECK;
+/* noah's own answer if none has begun, counters, log lines, all from the outcome. Not for OUTCOME_NOTHING. */
+void http_exchange_conclude(struct http_exchange *exchange, enum http_outcome outcome);
+void http_exchange_end(struct http_exchange *exchange);
 
 /* ---- routes (route.c) -------------------------------------------------------------------------------------------- */
 
@@ -228,10 +297,22 @@ enum http_outcome http_forward(struct http_exchange *exchange) MUST_CHECK;
 /* Moves the request's body on as far as it goes without waiting. OUTCOME_OK also when it waits. (upload.c) */
 enum http_outcome http_upload_step(struct http_exchange *exchange) MUST_CHECK;
 
+/* ---- heads (forward.c) -------------------------------------------------------------------------------------------- */
+
+#define HTTP_HEAD_OWN_BYTES 2048u /* of a head, written by noah itself; when more is needed the whole is copied to the arena */
+#define HTTP_HEAD_PARTS     32u
+
+/* Starts the writer again with room for a head that HTTP_HEAD_OWN_BYTES and HTTP_HEAD_PARTS cannot hold: everything is copied. */
+bool http_head_room(struct http_writer *writer, size_t head_size) MUST_CHECK;
+
 /* ---- noah's own answers (answer.c) -------------------------------------------------------------------------------- */
 
-/* Sends a page with this status; sets status, answer_begun and answer_whole. */
+/* Sends a page in plain words with this status; sets status, answer_begun and answer_whole. */
 void http_answer(struct http_exchange *exchange, int status);
+/* The same with a page of the caller's (empty: none). Content-Type and whatever else belongs to it he has added as own fields. */
+void http_answer_with(struct http_exchange *exchange, int status, struct span page);
+/* Adds what noah adds to every answer's head, a server's and its own: for sticky cookies, HSTS, Server-Timing. Once for each. */
+void http_answer_fields(struct http_exchange *exchange);
 
 /* ---- the access log (access_log.c) -------------------------------------------------------------------------------- */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The request's body on its way to the server, when it was not already there with the head. It goes through the client's input
- * buffer, never waits by itself (the server may answer before it has everything), and stops reading when the server stops.
+ * The request's body on its way to the server, when it was not already there with the head. It goes through exchange->input,
+ * never waits by itself (the server may answer before it has everything), and stops reading when the server stops.
  */
 #include "http/http_private.h"
 
@@ -10,7 +10,7 @@
 /* Sends what is pending; false when the server takes nothing now or any more. */
 static bool send_pending(struct http_exchange *exchange)
 {
-	struct buffer *input = &exchange->client->stream.input;
+	struct buffer *input = exchange->input;
 
 	while (exchange->upload_pending > 0) {
 		size_t sent;
@@ -34,7 +34,7 @@ static enum http_outcome take_step(struct http_exchange *exchange)
 {
 	struct http_step step;
 
-	if (!http_body_next(&exchange->upload, buffer_span(&exchange->client->stream.input), &step, &exchange->fault))
+	if (!http_body_next(&exchange->upload, buffer_span(exchange->input), &step, &exchange->fault))
 		return OUTCOME_BAD_BODY;
 	ASSERT(step.forward + step.drop > 0);
 	exchange->upload_begun = true;
@@ -72,18 +72,14 @@ static enum http_outcome outcome_of_read(enum net_result result)
 
 enum http_outcome http_upload_step(struct http_exchange *exchange)
 {
-	struct stream *client = &exchange->client->stream;
-
 	exchange->upload_more = false;
 	for (unsigned round = 0; round < HTTP_ROUNDS_AT_ONCE; round++) {
 		if (!send_pending(exchange) || exchange->upload.done)
 			return OUTCOME_OK;
-		if (buffer_filled(&client->input) == 0) {
-			enum net_result result = stream_fill_now(client);
-			if (result != NET_OK) {
-				buffer_release_if_empty(&client->input);
+		if (buffer_filled(exchange->input) == 0) {
+			enum net_result result = exchange->visitor->fill(exchange);
+			if (result != NET_OK)
 				return outcome_of_read(result);
-			}
 			exchange->progress_us = exchange_now_us(exchange);
 		}
 		enum http_outcome outcome = take_step(exchange);

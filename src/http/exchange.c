@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The life of one request and its answer, the same for every visitor, whatever he speaks: route, attempt, and how it ended.
+ * connection.c calls it for HTTP/1.1, h2_stream.c for HTTP/2, each in its own task.
+ */
+#include "http/http_private.h"
+
+#include <stdio.h>
+
+static const struct {
+	const char *text;
+	int status;
+	enum http_culprit culprit;
+} outcomes[] = {
+#define X(name, text, status, culprit) [name] = {text, status, culprit},
+    HTTP_OUTCOMES(X)
+#undef X
+};
+
+const char *http_outcome_text(enum http_outcome outcome)
+{
+	ASSERT((unsigned)outcome < COUNT_OF(outcomes));
+	return outcomes[outcome].text;
+}
+
+void http_exchange_begin(struct http_exchange *exchange, struct http_client *client)
+{
+	memset(exchange, 0, offsetof(struct http_exchange, detail) + 1);
+	exchange->core = client->core;
+	exchange->client = client;
+	exchange->routes = http_routes_ref(client->core->routes);
+	exchange->started_us = exchange_now_us(exchange);
+}
+
+void http_exchange_end(struct http_exchange *exchange)
+{
+	http_routes_unref(exchange->routes);
+}
+
+enum http_outcome http_exchange_run(struct http_exchange *exchange)
+{
+	enum http_outcome outcome = http_route(exchange);
+	if (outcome == OUTCOME_OK)
+		outcome = http_attempt(exchange);
+	return outcome;
+}
+
+/* ---- how it ended, in one place --------------------------------------------------------------------------------- */
+
+static void count_exchange(const struct http_exchange *exchange)
+{
+	struct board_lane *lane = exchange->core->lane;
+
+	if (exchange->answer_whole)
+		BOARD_COUNT(lane, requests, 1);
+	else
+		BOARD_COUNT(lane, requests_failed, 1);
+	switch (exchange->status / 100) {
+	case 2:
+		BOARD_COUNT(lane, answers_2xx, 1);
+		break;
+	case 3:
+		BOARD_COUNT(lane, answers_3xx, 1);
+		break;
+	case 4:
+		BOARD_COUNT(lane, answers_4xx, 1);
+		break;
+	case 5:
+		BOARD_COUNT(lane, answers_5xx, 1);
+		break;
+	}
+}
+
+static void say_failure(struct http_exchange *exchange, enum http_outcome outcome)
+{
+	LOG_LIMITED(LOG_WARNING, 1000, "site %s: a visitor's request failed (%s): %s",
+	            exchange->site != NULL ? exchange->site->name : "-", http_outcome_text(outcome),
+	            exchange->detail[0] != '\0' ? exchange->detail : "see the access log");
+}
+
+void http_exchange_conclude(struct http_exchange *exchange, enum http_outcome outcome)
+{
+	bool failure = outcomes[outcome].culprit == BY_SERVER || outcomes[outcome].culprit == BY_NOAH;
+	int status = outcomes[outcome].status;
+
+	ASSERT(outcome != OUTCOME_NOTHING);
+	if (exchange->fault != HTTP_FAULT_NONE && (outcome == OUTCOME_BAD_REQUEST || outcome == OUTCOME_BAD_BODY)) {
+		status = http_fault_status(exchange->fault);
+		snprintf(exchange->detail, sizeof(exchange->detail), "%s", http_fault_text(exchange->fault));
+	}
+	if (status == 503 && exchange->sent_ever)
+		status = 502; /* 503 says that it was not carried out, and invites to send it again */
+	if (status != 0 && !exchange->answer_begun) {
+		/* What follows a CONNECT was meant for the far end of a tunnel, and may be of somebody else's making. */
+		exchange->keep = exchange->parsed && exchange->request.keep_alive && exchange_is_uploaded(exchange) &&
+		                 exchange->request.method != HTTP_METHOD_CONNECT && !exchange->core->draining &&
+		                 outcome != OUTCOME_STOPPING;
+		http_answer(exchange, status);
+	}
+	count_exchange(exchange);
+	if (failure)
+		say_failure(exchange, outcome);
+	http_log_exchange(exchange->core->log, exchange, outcome, failure);
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * A visitor who speaks HTTP/1.0 or 1.1: how answers are written to him, and how his request's body is read. The functions of
+ * http1_visitor, called by forward.c, upload.c and answer.c in the task of his connection (connection.c).
+ */
+#include "http/http_private.h"
+
+#include <poll.h>
+
+#define OWN_PAGE_MS   5000 /* for each wait while a page of noah's own is sent */
+#define OWN_HEAD_MOST 6144u
+
+static enum http_outcome outcome_of_write(enum net_result result)
+{
+	switch (result) {
+	case NET_OK:
+		return OUTCOME_OK;
+	case NET_TIMEOUT:
+		return OUTCOME_VISITOR_STALLED;
+	case NET_CANCELLED:
+		return OUTCOME_STOPPING;
+	default:
+		return OUTCOME_VISITOR_GONE;
+	}
+}
+
+static enum http_outcome send_parts(struct http_exchange *exchange, struct iovec *parts, unsigned count)
+{
+	return outcome_of_write(stream_write(&exchange->client->stream, parts, count, exchange->site->idle_timeout_ms));
+}
+
+/* ---- heads -------------------------------------------------------------------------------------------------------- */
+
+/* 100, 103 and the like go on to visitors that know them (RFC 9110 15.2). */
+static enum http_outcome send_interim(struct http_exchange *exchange)
+{
+	char own[HTTP_HEAD_MOST / 4];
+	struct http_writer writer;
+
+	if (exchange->request.head.minor == 0)
+		return OUTCOME_OK;
+	http_writer_init(&writer, own, sizeof(own), NULL, 0);
+	http_write_response(&writer, &exchange->response, 0);
+	http_write_head_end(&writer);
+	if (!http_writer_finish(&writer))
+		return OUTCOME_OK; /* too large to be worth it: it is only a hint */
+	BOARD_COUNT(exchange->core->lane, answers_1xx, 1);
+	struct iovec part = {.iov_base = own, .iov_len = writer.size};
+	return send_parts(exchange, &part, 1);
+}
+
+/* How the answer's body is framed towards him, which is in general how it came. */
+static enum http_framing framing_of(const struct http_exchange *exchange)
+{
+	const struct http_response *response = &exchange->response;
+
+	switch ((enum http_framing)response->framing) {
+	case HTTP_BODY_NONE:
+		return response->has_length ? HTTP_BODY_LENGTH : HTTP_BODY_NONE; /* to HEAD, or 304: what GET would get */
+	case HTTP_BODY_CHUNKED:
+	case HTTP_BODY_UNTIL_CLOSE:
+		return exchange->request.head.minor == 0 ? HTTP_BODY_UNTIL_CLOSE : HTTP_BODY_CHUNKED;
+	default:
+		return (enum http_framing)response->framing;
+	}
+}
+
+static void choose_framing(struct http_exchange *exchange)
+{
+	const struct http_response *response = &exchange->response;
+	bool old = exchange->request.head.minor == 0;
+	enum http_passing passing = PASS_PLAIN;
+
+	if (response->framing == HTTP_BODY_CHUNKED)
+		passing = old ? PASS_DECODED : PASS_CHUNKED;
+	else if (response->framing == HTTP_BODY_UNTIL_CLOSE && !old)
+		passing = PASS_WRAPPED;
+	http_body_init(&exchange->download, passing, response->framing, response->length);
+	exchange->delimited = framing_of(exchange) != HTTP_BODY_UNTIL_CLOSE;
+	exchange->keep =
+	    exchange->request.keep_alive && !exchange->core->draining && exchange_is_uploaded(exchange) && exchange->delimited;
+}
+
+static void write_own_fields(struct http_writer *writer, const struct http_exchange *exchange)
+{
+	for (unsigned i = 0; i < exchange->own_field_count; i++)
+		http_write_field(writer, exchange->own_fields[i].name, exchange->own_fields[i].value);
+	if (!exchange->keep)
+		http_write(writer, SPAN("Connection: close\r\n"));
+	else if (exchange->request.head.minor == 0)
+		http_write(writer, SPAN("Connection: keep-alive\r\n"));
+}
+
+static void write_head(struct http_writer *writer, struct http_exchange *exchange)
+{
+	const struct http_response *response = &exchange->response;
+
+	http_write_response(writer, response, 0);
+	http_write(writer, response->head.minor == 0 ? SPAN("Via: 1.0 noah\r\n") : SPAN("Via: 1.1 noah\r\n"));
+	if ((response->head.present & HTTP_SET(HTTP_FIELD_DATE)) == 0)
+		http_write_field(writer, SPAN("Date"), http_date_now(&exchange->core->date, http_core_wall_us(exchange->core)));
+	write_own_fields(writer, exchange);
+	http_write_framing(writer, framing_of(exchange), response->length);
+	http_write_head_end(writer);
+}
+
+static enum http_outcome send_head(struct http_exchange *exchange, struct iovec *body, unsigned count, bool last)
+{
+	char own[HTTP_HEAD_OWN_BYTES];
+	struct iovec parts[HTTP_HEAD_PARTS + HTTP_BODY_PARTS];
+	struct http_writer writer;
+
+	(void)last; /* an end that the head does not tell, and the chunks do not, is not known yet */
+	http_writer_init(&writer, own, sizeof(own), parts, HTTP_HEAD_PARTS);
+	write_head(&writer, exchange);
+	if (!http_writer_finish(&writer)) {
+		if (!http_head_room(&writer, exchange->response.head.size))
+			return OUTCOME_NO_RESOURCES;
+		write_head(&writer, exchange);
+		if (!http_writer_finish(&writer))
+			return OUTCOME_NO_RESOURCES;
+		parts[0] = (struct iovec){.iov_base = writer.memory, .iov_len = writer.size};
+		writer.part_count = 1;
+	}
+	for (unsigned i = 0; i < count; i++)
+		parts[writer.part_count + i] = body[i];
+	exchange->answer_begun = true;
+	return send_parts(exchange, parts, writer.part_count + count);
+}
+
+/* ---- bodies ------------------------------------------------------------------------------------------------------- */
+
+static enum http_outcome send_body(struct http_exchange *exchange, struct iovec *parts, unsigned count, bool last)
+{
+	struct iovec end = {.iov_base = (void *)(uintptr_t) "0\r\n\r\n", .iov_len = 5};
+
+	if (count > 0)
+		return send_parts(exchange, parts, count);
+	/* The server's connection has ended, and with it the body. */
+	return last && exchange->download.passing == PASS_WRAPPED ? send_parts(exchange, &end, 1) : OUTCOME_OK;
+}
+
+static bool send_own(struct http_exchange *exchange, struct span page, uint64_t length)
+{
+	char head[OWN_HEAD_MOST];
+	struct http_writer writer;
+
+	http_writer_init(&writer, head, sizeof(head), NULL, 0);
+	http_write_status(&writer, exchange->status);
+	write_own_fields(&writer, exchange);
+	http_write_framing(&writer, HTTP_BODY_LENGTH, length);
+	http_write_head_end(&writer);
+	if (!http_writer_finish(&writer))
+		return false;
+	struct iovec parts[2] = {{.iov_base = head, .iov_len = writer.size},
+	                         {.iov_base = (void *)(uintptr_t)page.start, .iov_len = page.size}};
+	exchange->delimited = true;
+	return stream_write(&exchange->client->stream, parts, 2, OWN_PAGE_MS) == NET_OK;
+}
+
+static enum net_result fill(struct http_exchange *exchange)
+{
+	struct stream *stream = &exchange->client->stream;
+	enum net_result result = stream_fill_now(stream);
+
+	if (result != NET_OK)
+		buffer_release_if_empty(&stream->input);
+	return result;
+}
+
+/* ---- the rest ----------------------------------------------------------------------------------------------------- */
+
+/* An end of the visitor's stream alone is not the end of his interest (he may have closed his half only, RFC 9112 9.6); a reset
+ * is. */
+static bool is_gone(struct http_exchange *exchange)
+{
+	const struct watched *watched = &exchange->client->stream.watched;
+	struct pollfd ask = {.fd = watched->descriptor, .events = POLLRDHUP};
+
+	return watched->hangup && poll(&ask, 1, 0) == 1 && (ask.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+static void count_bytes(const struct http_exchange *exchange, uint64_t *in, uint64_t *out)
+{
+	const struct stream *stream = &exchange->client->stream;
+
+	/* Bytes of the next request may already be in the buffer. */
+	*in = stream->bytes_read - (buffer_filled(&stream->input) - exchange->kept_bytes) - exchange->read_before;
+	*out = stream->bytes_written - exchange->written_before;
+}
+
+const struct http_visitor http1_visitor = {
+    .version = {.start = "1.1", .size = 3},
+    .send_interim = send_interim,
+    .choose_framing = choose_framing,
+    .send_head = send_head,
+    .send_body = send_body,
+    .send_own = send_own,
+    .fill = fill,
+    .is_gone = is_gone,
+    .count_bytes = count_bytes,
+};
