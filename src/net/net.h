@@ -63,10 +63,12 @@ void buffer_release_if_empty(struct buffer *buffer);
 /* ---- streams -------------------------------------------------------------------------------------------------- */
 
 /* A connected socket with an input buffer. Embed it; it must not move while open. */
+struct tls;
 struct stream {
 	struct watched watched;
 	struct buffer input;
-	uint64_t bytes_read, bytes_written;
+	struct tls *tls; /* NULL: plain */
+	uint64_t bytes_read, bytes_written; /* of the plain text */
 };
 
 void stream_init(struct stream *stream); /* closed, descriptor -1 */
@@ -75,7 +77,7 @@ enum net_result stream_adopt(struct stream *stream, int descriptor) MUST_CHECK;
 /* TCP or Unix. On anything but NET_OK the stream is closed. `from` may be NULL. */
 enum net_result stream_connect(struct stream *stream, const struct address *to, int64_t timeout_ms) MUST_CHECK;
 bool stream_is_open(const struct stream *stream);
-/* Closes and gives the buffer back. Harmless when closed. */
+/* Closes and gives the buffer back; over TLS the peer is told that this is the end (close_notify). Harmless when closed. */
 void stream_close(struct stream *stream);
 /* Close with a reset (RST) instead of an orderly end: tells the peer that the message was cut short. */
 void stream_abort(struct stream *stream);
@@ -93,8 +95,59 @@ enum net_result stream_fill_now(struct stream *stream) MUST_CHECK;
 /* Writes all, waiting as needed; timeout_ms is for each wait. `parts` is modified. On failure some may have been sent. */
 enum net_result stream_write(struct stream *stream, struct iovec *parts, unsigned count, int64_t timeout_ms) MUST_CHECK;
 enum net_result stream_write_bytes(struct stream *stream, const void *bytes, size_t size, int64_t timeout_ms) MUST_CHECK;
-/* Writes what the socket takes now; *sent tells how much. NET_TIMEOUT: it takes nothing. */
+/* Writes what the socket takes now; *sent tells how much. NET_TIMEOUT: it takes nothing. Over TLS at most a record (16 KB), and after
+ * NET_TIMEOUT the next write must begin with the same bytes and be no shorter: the record stands. */
 enum net_result stream_write_now(struct stream *stream, const void *bytes, size_t size, size_t *sent) MUST_CHECK;
+
+/* Says that nothing more will come from here (FIN); reading goes on. */
+void stream_end_writing(struct stream *stream);
+
+/* ---- tunnels (tunnel.c) ---------------------------------------------------------------------------------------- */
+
+struct tunnel;
+
+struct tunnel_result {
+	enum net_result how; /* NET_OK: both sides have ended in order; NET_TIMEOUT: silence for too long, or a side that took nothing for so
+	                      * long; NET_CANCELLED: the loop stopped; else what broke */
+	bool by_first;       /* it was the first stream that broke */
+	uint64_t first_bytes, second_bytes; /* that came from the first and went to the second, and the other way */
+};
+
+/* Ties two open streams of the running loop together. What is in their input buffers goes on first. Both must stay where they are, untouched,
+ * until ended(argument, result) is called, once, in a task that may be cancelled: by then both are closed. While nothing moves it costs
+ * its record: no stack, no buffer. NULL when memory is out: both are still the caller's. */
+struct tunnel *tunnel_start(struct stream *first, struct stream *second, int64_t idle_ms,
+                            void (*ended)(void *argument, const struct tunnel_result *result), void *argument) MUST_CHECK;
+/* From now on silence may last only this long (no longer than before). Not after `ended`. */
+void tunnel_hurry(struct tunnel *tunnel, int64_t idle_ms);
+
+/* ---- TLS on a stream (tls.c) ---------------------------------------------------------------------------------- */
+
+/* All functions above work over TLS too. What the TLS layer holds back of undelivered bytes keeps `watched.readable` true. An idle
+ * connection holds no buffers. */
+
+struct ssl_ctx_st;
+struct ssl_st;
+
+/* The server's handshake; timeout_ms is for all of it. The first bytes should have come: a stack waits for the rest. On anything but
+ * NET_OK the stream is plain again and open; NET_FAILED: the peer was told why (an alert), stream_secure_failure says it. Bytes that
+ * were read are gone. */
+enum net_result stream_secure(struct stream *stream, struct ssl_ctx_st *context, int64_t timeout_ms) MUST_CHECK;
+/* Why the last stream_secure of this thread failed, good until the next wait. *plain_text: the visitor did not speak TLS but, by
+ * the look of it, HTTP: he can read an answer in plain text. */
+const char *stream_secure_failure(bool *plain_text);
+static inline bool stream_is_secure(const struct stream *stream)
+{
+	return stream->tls != NULL;
+}
+/* What the two sides agreed on by ALPN: "h2", "http/1.1", or "" (nothing, or plain). */
+const char *stream_protocol(const struct stream *stream);
+/* The name that the visitor asked for (SNI), in lower case; "" when he named none, or plain. Good while the stream is open. */
+const char *stream_server_name(const struct stream *stream);
+/* "TLSv1.3"; "" when plain. */
+const char *stream_tls_version(const struct stream *stream);
+/* OpenSSL's record of the connection, for src/tls; NULL when plain. */
+struct ssl_st *stream_ssl(const struct stream *stream);
 
 /* ---- listeners ------------------------------------------------------------------------------------------------ */
 

@@ -5,7 +5,7 @@
  * System calls are what a small request costs, so none is made that cannot succeed: the loop's edge-triggered events say when a socket may be
  * read; a read that returns less than was asked for has emptied it (epoll(7), question 9), so the next one waits for an event first.
  */
-#include "net/net.h"
+#include "net/net_private.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -57,7 +57,7 @@ enum net_result net_result_of_errno(int error)
 	}
 }
 
-static enum net_result result_of_wait(enum wait_result result)
+enum net_result net_result_of_wait(enum wait_result result)
 {
 	return result == WAIT_READY ? NET_OK : result == WAIT_TIMEOUT ? NET_TIMEOUT : NET_CANCELLED;
 }
@@ -156,6 +156,8 @@ bool stream_is_open(const struct stream *stream)
 
 void stream_close(struct stream *stream)
 {
+	if (stream->tls != NULL)
+		stream->tls->calls->end(stream, true);
 	buffer_release(&stream->input);
 	watched_close(&stream->watched);
 }
@@ -164,6 +166,8 @@ void stream_abort(struct stream *stream)
 {
 	struct linger now = { .l_onoff = 1, .l_linger = 0 };
 
+	if (stream->tls != NULL)
+		stream->tls->calls->end(stream, false);
 	if (stream_is_open(stream))
 		(void)setsockopt(stream->watched.descriptor, SOL_SOCKET, SO_LINGER, &now, sizeof(now)); /* fails harmlessly on Unix sockets */
 	stream_close(stream);
@@ -193,7 +197,7 @@ static enum net_result finish_connect(struct stream *stream, int64_t timeout_ms)
 	socklen_t size = sizeof(error);
 
 	stream->watched.writable = false;
-	enum net_result result = result_of_wait(watched_wait_writable(&stream->watched, timeout_ms));
+	enum net_result result = net_result_of_wait(watched_wait_writable(&stream->watched, timeout_ms));
 	if (result != NET_OK)
 		return result;
 	ASSERT(getsockopt(stream->watched.descriptor, SOL_SOCKET, SO_ERROR, &error, &size) == 0);
@@ -235,6 +239,8 @@ void stream_close_gently(struct stream *stream, int64_t timeout_ms)
 	if (!stream_is_open(stream))
 		return;
 	until_us = loop_now_us(stream->watched.loop) + (uint64_t)timeout_ms * 1000;
+	if (stream->tls != NULL)
+		stream->tls->calls->end(stream, true); /* what still comes is dropped without being deciphered */
 	if (shutdown(stream->watched.descriptor, SHUT_WR) == 0) {
 		while (dropped < GENTLE_MOST_BYTES) {
 			buffer_consume(&stream->input, buffer_filled(&stream->input));
@@ -248,6 +254,13 @@ void stream_close_gently(struct stream *stream, int64_t timeout_ms)
 	stream_close(stream);
 }
 
+void stream_end_writing(struct stream *stream)
+{
+	if (stream->tls != NULL)
+		stream->tls->calls->end_writing(stream);
+	(void)shutdown(stream->watched.descriptor, SHUT_WR); /* fails when it is broken: reading tells */
+}
+
 bool stream_is_quiet(const struct stream *stream)
 {
 	return stream_is_open(stream) && !stream->watched.readable && !stream->watched.hangup && buffer_filled(&stream->input) == 0;
@@ -255,18 +268,27 @@ bool stream_is_quiet(const struct stream *stream)
 
 /* ---- reading ---- */
 
+size_t stream_input_room(struct stream *stream)
+{
+	struct buffer *input = &stream->input;
+
+	if (!buffer_hold(input))
+		return 0;
+	if (input->end == NET_BUFFER_SIZE)
+		buffer_compact(input);
+	return NET_BUFFER_SIZE - input->end;
+}
+
 enum net_result stream_fill_now(struct stream *stream)
 {
 	struct watched *watched = &stream->watched;
+	struct buffer *input = &stream->input;
 
 	if (!watched->readable)
 		return NET_TIMEOUT;
-	if (!buffer_hold(&stream->input))
-		return NET_NO_RESOURCES;
-	struct buffer *input = &stream->input;
-	if (input->end == NET_BUFFER_SIZE)
-		buffer_compact(input);
-	size_t room = NET_BUFFER_SIZE - input->end;
+	if (stream->tls != NULL)
+		return stream->tls->calls->fill_now(stream);
+	size_t room = stream_input_room(stream);
 	if (room == 0)
 		return NET_NO_RESOURCES;
 	for (;;) {
@@ -297,7 +319,7 @@ enum net_result stream_fill(struct stream *stream, int64_t timeout_ms)
 			return result;
 		/* Nobody holds 16 KB while he waits for a first byte. */
 		buffer_release_if_empty(&stream->input);
-		result = result_of_wait(watched_wait_readable(&stream->watched, timeout_ms));
+		result = net_result_of_wait(watched_wait_readable(&stream->watched, timeout_ms));
 		if (result != NET_OK)
 			return result;
 	}
@@ -310,6 +332,8 @@ static enum net_result send_parts(struct stream *stream, struct iovec *parts, un
 {
 	struct msghdr message = { .msg_iov = parts, .msg_iovlen = count };
 
+	if (stream->tls != NULL)
+		return stream->tls->calls->send_parts(stream, parts, count, sent);
 	*sent = 0;
 	for (;;) {
 		ssize_t written = count == 1 ? send(stream->watched.descriptor, parts->iov_base, parts->iov_len, MSG_NOSIGNAL)
@@ -341,7 +365,7 @@ enum net_result stream_write(struct stream *stream, struct iovec *parts, unsigne
 		                             ? send_parts(stream, parts, count < WRITE_PARTS_MOST ? count : WRITE_PARTS_MOST, &sent)
 		                             : NET_TIMEOUT;
 		if (result == NET_TIMEOUT) {
-			result = result_of_wait(watched_wait_writable(&stream->watched, timeout_ms));
+			result = net_result_of_wait(watched_wait_writable(&stream->watched, timeout_ms));
 			if (result != NET_OK)
 				return result;
 			continue;
