@@ -193,6 +193,8 @@ static void record(struct subject *subject, const struct check_result *result, u
 	}
 	if (health != before) {
 		atomic_store(&target->changed_wall_us, clock_wall_us());
+		if (before == HEALTH_DOWN)
+			atomic_store(&target->up_since_us, clock_monotonic_us()); /* its share grows from here (slow_start) */
 		atomic_store(&target->health, health);
 		log_write(health == HEALTH_UP ? LOG_NOTICE : LOG_WARNING, "%s is %s: %s", subject->name, board_health_text(health),
 		          result->reason);
