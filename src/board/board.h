@@ -150,7 +150,8 @@ _Static_assert(sizeof(struct board_database) == 1024, "the stride of databases i
 	X(reads_stale, "reads answered while the primary could not be asked")               \
 	X(positions_asked, "questions for the primary's position")                          \
 	X(statements_rerun, "reads run again elsewhere after a server was lost")            \
-	X(statements_failed, "statements refused or lost, with an error from noah")
+	X(statements_failed, "statements refused or lost, with an error from noah")         \
+	X(log_lines_lost, "lines of the access log that could not be written")
 
 struct board_lane {
 	union {

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-struct http_core *http_core_new(struct loop *loop, struct board *board, struct board_lane *lane, int access_log)
+struct http_core *http_core_new(struct loop *loop, struct board *board, struct board_lane *lane,
+                                struct http_log_sink *sink)
 {
 	struct http_core *core = calloc(1, sizeof(*core));
 
@@ -19,7 +20,7 @@ struct http_core *http_core_new(struct loop *loop, struct board *board, struct b
 	core->lane = lane;
 	list_init(&core->clients);
 	upstream_core_init(&core->upstream, loop, board, lane);
-	core->log = http_log_new(access_log);
+	core->log = http_log_new(lane, sink);
 	if (core->log == NULL) {
 		free(core);
 		return NULL;
@@ -106,9 +107,9 @@ unsigned http_core_open(const struct http_core *core)
 	return core->client_count;
 }
 
-void http_core_reopen_log(struct http_core *core, int access_log)
+void http_core_log_to(struct http_core *core, struct http_log_sink *sink)
 {
-	http_log_reopen(core->log, access_log);
+	http_log_use(core->log, sink);
 }
 
 void http_core_free(struct http_core *core)

@@ -15,8 +15,18 @@
 struct http_core; /* one for each traffic thread; all calls come from its loop's thread */
 struct snapshot;  /* cluster/snapshot.h */
 
-/* NULL when memory is out. `access_log` is borrowed (-1: no access log) until the next http_core_reopen_log. */
-struct http_core *http_core_new(struct loop *loop, struct board *board, struct board_lane *lane, int access_log) MUST_CHECK;
+/* Where the lines of the access log go. Shared by the cores of all threads, each of which has its own reference; the last one that
+ * lets go closes the descriptor. `gone` is called, on any of their threads and at most once a second, when nobody takes what is sent
+ * there any more (syslog was restarted). NULL: no memory, the descriptor is still the caller's. */
+struct http_log_sink;
+struct http_log_sink *http_log_sink_new(int descriptor, enum cluster_log_to to, enum cluster_log_format format,
+                                        void (*gone)(void)) MUST_CHECK;
+struct http_log_sink *http_log_sink_ref(struct http_log_sink *sink);
+void http_log_sink_unref(struct http_log_sink *sink); /* harmless with NULL */
+
+/* NULL when memory is out. `sink` may be NULL: no access log. */
+struct http_core *http_core_new(struct loop *loop, struct board *board, struct board_lane *lane,
+                                struct http_log_sink *sink) MUST_CHECK;
 /* From now on new requests follow this snapshot; those under way keep theirs. Takes its own reference. Must come before the
  * first connection. False when memory is out: the snapshot before stays in force. */
 bool http_core_use(struct http_core *core, struct snapshot *snapshot) MUST_CHECK;
@@ -26,9 +36,8 @@ void http_core_accepted(struct http_core *core, const struct address *listener, 
  * What is accepted afterwards is answered once and closed. */
 void http_core_drain(struct http_core *core);
 unsigned http_core_open(const struct http_core *core); /* client connections */
-/* The access log is another descriptor now (after rotation, or because the cluster file changed); what was gathered goes to the
- * old one. */
-void http_core_reopen_log(struct http_core *core, int access_log);
+/* The access log goes there now (after rotation, or because the cluster file changed); what was gathered goes to the old one. */
+void http_core_log_to(struct http_core *core, struct http_log_sink *sink);
 /* Writes out the log and frees everything. After loop_run has returned, before loop_free. */
 void http_core_free(struct http_core *core);
 

@@ -36,6 +36,8 @@ enum http_culprit {
 	X(OUTCOME_OK, "ok", 0, BY_NOBODY)                         /* the visitor has the server's whole answer */         \
 	X(OUTCOME_NOTHING, "nothing", 0, BY_NOBODY)               /* no request came: not logged */                       \
 	X(OUTCOME_ANSWERED_HERE, "answered-here", 200, BY_NOBODY) /* OPTIONS with Max-Forwards: 0 */                      \
+	X(OUTCOME_PAGE, "page", 200, BY_NOBODY)                   /* the site's static page */                            \
+	X(OUTCOME_REDIRECTED, "redirected", 301, BY_NOBODY)       /* redirect_status says which */                        \
 	X(OUTCOME_BAD_REQUEST, "bad-request", 400, BY_VISITOR)    /* the parser's fault says which status */              \
 	X(OUTCOME_REFUSED_METHOD, "refused-method", 405, BY_VISITOR)                                                      \
 	X(OUTCOME_UNKNOWN_SITE, "unknown-site", 421, BY_VISITOR)                                                          \
@@ -186,6 +188,10 @@ struct http_exchange {
 	const struct cluster_route *route; /* and when none of the site's matches */
 	const struct cluster_limits *limits;
 	struct upstream_group *group; /* NULL too when no server is needed */
+	struct span hsts;             /* Strict-Transport-Security of every answer; empty: none */
+	struct span location;         /* of OUTCOME_REDIRECTED */
+	int redirect_status;
+	const struct cluster_page *page; /* of OUTCOME_PAGE */
 
 	/* the request */
 	bool parsed;        /* `request` is filled */
@@ -281,8 +287,11 @@ void http_routes_unref(struct http_routes *routes);
 bool http_routes_add_listener(struct http_core *core, struct http_routes *routes) MUST_CHECK;
 /* Timeouts for a connection whose site is not known yet. */
 int64_t http_routes_request_timeout_ms(const struct http_routes *routes, unsigned listener);
-/* Finds exchange->site, route, limits and group, and refuses what needs no server. */
+/* Finds exchange->site, route, limits and group, and refuses or answers what needs no server. */
 enum http_outcome http_route(struct http_exchange *exchange) MUST_CHECK;
+/* The answers to OUTCOME_REDIRECTED and OUTCOME_PAGE. (redirect.c) */
+void http_answer_redirect(struct http_exchange *exchange);
+void http_answer_page(struct http_exchange *exchange);
 
 /* ---- forwarding -------------------------------------------------------------------------------------------------- */
 
@@ -316,10 +325,11 @@ void http_answer_fields(struct http_exchange *exchange);
 
 /* ---- the access log (access_log.c) -------------------------------------------------------------------------------- */
 
-struct http_log *http_log_new(int descriptor) MUST_CHECK;
+/* `sink` may be NULL: no access log. Both take their own reference. */
+struct http_log *http_log_new(struct board_lane *lane, struct http_log_sink *sink) MUST_CHECK;
+void http_log_use(struct http_log *log, struct http_log_sink *sink);
 void http_log_free(struct http_log *log);
-void http_log_reopen(struct http_log *log, int descriptor);
 /* One line. Failures are written out at once. */
-void http_log_exchange(struct http_log *log, struct http_exchange *exchange, enum http_outcome outcome, bool failure);
+void http_log_exchange(struct http_log *log, const struct http_exchange *exchange, enum http_outcome outcome, bool failure);
 
 #endif

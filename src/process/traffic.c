@@ -73,11 +73,10 @@ static struct traffic {
 	unsigned core_count;
 	struct core cores[BOARD_LANES_MOST];
 	struct listening *listening, *staged; /* staged: opened with the next snapshot */
-	int access_log;
 	sem_t core_ready;
 	atomic_uint cores_running;
 	bool draining;
-} traffic = {.access_log = -1};
+} traffic;
 
 static _Noreturn void give_up(const char *why)
 {
@@ -117,6 +116,7 @@ struct errand {
 	struct core *core;
 	struct listening *listening;
 	struct swap *swap;
+	struct http_log_sink *sink; /* its own reference */
 	int descriptor;
 	struct address from;
 	struct message_listener name;
@@ -353,28 +353,34 @@ static void handle_listener_gone(const struct message *message)
 static void use_access_log(void *argument)
 {
 	struct errand *errand = argument;
-	http_core_reopen_log(errand->core->http, errand->descriptor);
+	http_core_log_to(errand->core->http, errand->sink);
+	http_log_sink_unref(errand->sink);
 	free(errand);
 }
 
-/* The log keeps its descriptor's number for ever, so that a core that writes just now writes to the old file or to the new one.
- */
-static void handle_access_log(int descriptor)
+/* On any core. */
+static void access_log_is_gone(void)
 {
-	if (traffic.access_log < 0)
-		traffic.access_log = descriptor;
-	else if (descriptor >= 0) {
-		limit_descriptors(descriptors_most); /* its number may be one of the last */
-		if (dup3(descriptor, traffic.access_log, O_CLOEXEC) < 0)
-			give_up("the access log cannot be replaced");
-		limit_descriptors(descriptors_for_visitors);
-		close(descriptor);
+	int result = message_send(traffic.channel, &(struct message){.type = MESSAGE_ACCESS_LOG_GONE}, -1);
+	if (result != 0)
+		LOG_LIMITED(LOG_WARNING, 10000, "the supervisor does not hear that nobody takes the access log: %s", strerror(-result));
+}
+
+static void handle_access_log(const struct message *message, int descriptor)
+{
+	struct http_log_sink *sink = NULL;
+	if (descriptor >= 0) {
+		sink = http_log_sink_new(descriptor, (enum cluster_log_to)message->access_log.to,
+		                         (enum cluster_log_format)message->access_log.format, access_log_is_gone);
+		if (sink == NULL)
+			give_up("out of memory");
 	}
 	for (unsigned i = 0; i < traffic.core_count; i++) {
 		struct errand *errand = errand_new_or_end(&traffic.cores[i]);
-		errand->descriptor = descriptor >= 0 ? traffic.access_log : -1;
+		errand->sink = sink != NULL ? http_log_sink_ref(sink) : NULL;
 		errand_post(errand, use_access_log);
 	}
+	http_log_sink_unref(sink);
 }
 
 /* ---- ending --------------------------------------------------------------------------------------------------- */
@@ -459,7 +465,7 @@ static void *core_main(void *argument)
 	core->loop = loop_new("traffic");
 	if (core->loop == NULL)
 		give_up("no loop");
-	core->http = http_core_new(core->loop, traffic.board, core->lane, traffic.access_log);
+	core->http = http_core_new(core->loop, traffic.board, core->lane, NULL);
 	core->sql = sql_core_new(core->loop, traffic.board, core->lane);
 	if (core->http == NULL || core->sql == NULL || !loop_post(core->loop, begin_beating, core))
 		give_up("out of memory");
@@ -539,7 +545,7 @@ static void handle(const struct message *message, int descriptor)
 		return;
 	case MESSAGE_ACCESS_LOG:
 	case MESSAGE_ACCESS_LOG_NONE:
-		handle_access_log(descriptor);
+		handle_access_log(message, descriptor);
 		return;
 	case MESSAGE_LISTENER:
 		handle_listener(message, descriptor);

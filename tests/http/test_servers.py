@@ -131,7 +131,7 @@ def test_a_visitor_who_resets_ends_the_request_at_the_app(tmp_path):
         wait_for(lambda: site.noah.targets("check")[0]["active"] == 1, 10, "the request to be under way")
         visitor.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         visitor.close()
-        site.wait_for_log(r"/slow\?20 .* 0 0 .*end=visitor-gone")
+        site.wait_for_log(r"/slow\?20 .* 000 0 .*end=visitor-gone")
         assert site.noah.targets("check")[0]["active"] == 0
 
 

@@ -98,6 +98,7 @@ static const struct {
     AT(board_lane, positions_asked, 168),
     AT(board_lane, statements_rerun, 176),
     AT(board_lane, statements_failed, 184),
+    AT(board_lane, log_lines_lost, 192),
     AT(board_lane, active, 2048),
     AT(board_lane, served, 6144),
 
