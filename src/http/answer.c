@@ -65,6 +65,8 @@ void http_answer_fields(struct http_exchange *exchange)
 	if (exchange->fields_added)
 		return;
 	exchange->fields_added = true;
+	if (exchange->hsts.size > 0)
+		exchange_add_field(exchange, SPAN("Strict-Transport-Security"), exchange->hsts);
 }
 
 /* ---- sending ---------------------------------------------------------------------------------------------------- */
@@ -89,7 +91,9 @@ void http_answer(struct http_exchange *exchange, int status)
 	exchange_add_field(exchange, SPAN("Cache-Control"), SPAN("no-store"));
 	if (page_size > 0)
 		exchange_add_field(exchange, SPAN("Content-Type"), SPAN("text/html; charset=utf-8"));
-	if (status == 405 || status == 200)
+	if (status == 405 && exchange->site != NULL && exchange->group == NULL)
+		exchange_add_field(exchange, SPAN("Allow"), SPAN("GET, HEAD")); /* it has a page only */
+	else if (status == 405 || status == 200)
 		exchange_add_field(exchange, SPAN("Allow"), SPAN(ALLOWED));
 	if (status == 503) {
 		int size = snprintf(seconds, sizeof(seconds), "%llu", (unsigned long long)retry_after_s(exchange));

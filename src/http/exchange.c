@@ -78,6 +78,16 @@ static void say_failure(struct http_exchange *exchange, enum http_outcome outcom
 	            exchange->detail[0] != '\0' ? exchange->detail : "see the access log");
 }
 
+static void answer(struct http_exchange *exchange, enum http_outcome outcome, int status)
+{
+	if (outcome == OUTCOME_REDIRECTED)
+		http_answer_redirect(exchange);
+	else if (outcome == OUTCOME_PAGE)
+		http_answer_page(exchange);
+	else
+		http_answer(exchange, status);
+}
+
 void http_exchange_conclude(struct http_exchange *exchange, enum http_outcome outcome)
 {
 	bool failure = outcomes[outcome].culprit == BY_SERVER || outcomes[outcome].culprit == BY_NOAH;
@@ -95,7 +105,7 @@ void http_exchange_conclude(struct http_exchange *exchange, enum http_outcome ou
 		exchange->keep = exchange->parsed && exchange->request.keep_alive && exchange_is_uploaded(exchange) &&
 		                 exchange->request.method != HTTP_METHOD_CONNECT && !exchange->core->draining &&
 		                 outcome != OUTCOME_STOPPING;
-		http_answer(exchange, status);
+		answer(exchange, outcome, status);
 	}
 	count_exchange(exchange);
 	if (failure)

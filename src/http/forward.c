@@ -380,6 +380,15 @@ static enum http_outcome sent(struct http_exchange *exchange, const struct gathe
 	return OUTCOME_OK;
 }
 
+/* One field of this name only, and it is noah's (RFC 6797 8.1: a browser reads the first). */
+static void drop_hsts_of_server(struct http_head *head)
+{
+	for (unsigned i = 0; i < head->field_count; i++) {
+		if (span_equal_nocase(http_text(head, head->fields[i].name), SPAN("Strict-Transport-Security")))
+			head->fields[i].dropped = true;
+	}
+}
+
 /* The head, and with it what has already come of the body: one write. */
 static enum http_outcome relay_head(struct http_exchange *exchange)
 {
@@ -389,6 +398,8 @@ static enum http_outcome relay_head(struct http_exchange *exchange)
 	exchange->visitor->choose_framing(exchange);
 	if (!gather_body(exchange, &gathering))
 		return bad_body(exchange);
+	if (exchange->hsts.size > 0)
+		drop_hsts_of_server(&exchange->response.head);
 	http_answer_fields(exchange);
 	return sent(exchange, &gathering,
 	            exchange->visitor->send_head(exchange, gathering.parts, gathering.count, exchange->download.done));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Routes: from the listener and the Host of a request to its site, and the refusals that need no server. One table for each
- * snapshot and thread, made by core.c when a snapshot comes; requests under way keep theirs.
+ * Routes: from the listener and the Host of a request to its site, from its path to the site's route, and the refusals that need
+ * no server. One table for each snapshot and thread, made by core.c when a snapshot comes; requests under way keep theirs.
  */
-#include "http/http_private.h"
+#include "http/route.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,14 +14,6 @@ struct name_entry {
 	uint32_t site;
 };
 
-struct http_routes {
-	unsigned references;
-	struct upstream_view *view;
-	uint64_t *masks; /* for each of core->listeners: bits of the sites that answer there; CLUSTER_SITES_MOST bits */
-	unsigned mask_count;
-	uint32_t slot_count; /* a power of two, at least twice the names */
-	struct name_entry *slots;
-};
 _Static_assert(CLUSTER_SITES_MOST <= 64, "a mask has 64 bits");
 
 /* ---- making ----------------------------------------------------------------------------------------------------- */
@@ -53,6 +45,7 @@ static void add_name(struct http_routes *routes, const char *name, uint32_t site
 	while (routes->slots[slot & (routes->slot_count - 1)].name != NULL)
 		slot++;
 	routes->slots[slot & (routes->slot_count - 1)] = (struct name_entry){.name = name, .size = size, .site = site};
+	routes->has_wildcards |= size > 1 && name[0] == '*';
 }
 
 static bool fill_names(struct http_routes *routes, const struct cluster *cluster)
@@ -73,6 +66,36 @@ static bool fill_names(struct http_routes *routes, const struct cluster *cluster
 	return true;
 }
 
+static bool fill_site(struct site_entry *entry, const struct cluster_site *site, const struct upstream_view *view)
+{
+	entry->site = site;
+	entry->group = site->page != 0 ? NULL : upstream_view_find(view, site, NULL, NULL);
+	entry->canonical = span_of_text(site->canonical);
+	for (uint32_t i = 0; i < site->name_count && entry->first_name.size == 0; i++) {
+		if (site->names[i][0] != '*')
+			entry->first_name = span_of_text(site->names[i]);
+	}
+	for (uint32_t i = 0; i < site->listen_count; i++) {
+		if (site->listen[i].tls && (entry->https_port == 0 || site->listen[i].address.port == 443))
+			entry->https_port = site->listen[i].address.port;
+	}
+	if (site->hsts_s > 0)
+		entry->hsts_size = (uint8_t)snprintf(entry->hsts, sizeof(entry->hsts), "max-age=%u", site->hsts_s);
+	return route_compile(entry, view);
+}
+
+static bool fill_sites(struct http_routes *routes, const struct upstream_view *view)
+{
+	const struct cluster *cluster = view->cluster;
+
+	routes->sites = calloc(cluster->site_count > 0 ? cluster->site_count : 1, sizeof(routes->sites[0]));
+	for (uint32_t i = 0; routes->sites != NULL && i < cluster->site_count; i++) {
+		if (!fill_site(&routes->sites[i], &cluster->sites[i], view))
+			return false;
+	}
+	return routes->sites != NULL;
+}
+
 struct http_routes *http_routes_new(struct http_core *core, struct snapshot *snapshot)
 {
 	struct http_routes *routes = calloc(1, sizeof(*routes));
@@ -81,7 +104,8 @@ struct http_routes *http_routes_new(struct http_core *core, struct snapshot *sna
 		return NULL;
 	routes->references = 1;
 	routes->view = upstream_view_new(&core->upstream, snapshot);
-	if (routes->view == NULL || !fill_names(routes, routes->view->cluster) || !http_routes_add_listener(core, routes)) {
+	if (routes->view == NULL || !fill_names(routes, routes->view->cluster) || !fill_sites(routes, routes->view) ||
+	    !http_routes_add_listener(core, routes)) {
 		http_routes_unref(routes);
 		return NULL;
 	}
@@ -117,6 +141,9 @@ void http_routes_unref(struct http_routes *routes)
 	ASSERT(routes->references > 0);
 	if (--routes->references > 0)
 		return;
+	for (uint32_t i = 0; routes->sites != NULL && i < routes->view->cluster->site_count; i++)
+		route_free(&routes->sites[i]);
+	free(routes->sites);
 	if (routes->view != NULL)
 		upstream_view_free(routes->view);
 	free(routes->masks);
@@ -147,7 +174,22 @@ static int find_name(const struct http_routes *routes, uint64_t mask, struct spa
 	}
 }
 
-static int find_site(const struct http_routes *routes, unsigned listener, struct span host)
+/* "*.example.com" stands for one or more labels before ".example.com"; the longest such name counts. `name` is overwritten. At
+ * most 127 look-ups, as a label has a byte at least; a usual name has two. */
+static int find_wildcard(const struct http_routes *routes, uint64_t mask, char *name, size_t size)
+{
+	for (size_t dot = 1; dot < size; dot++) {
+		if (name[dot] != '.')
+			continue;
+		name[dot - 1] = '*';
+		int site = find_name(routes, mask, span_of(name + dot - 1, size - dot + 1));
+		if (site >= 0)
+			return site;
+	}
+	return -1;
+}
+
+static int find_site(const struct http_routes *routes, unsigned listener, struct span host, bool *by_exact_name)
 {
 	char name[CLUSTER_HOST_SIZE];
 	int site = -1;
@@ -160,6 +202,9 @@ static int find_site(const struct http_routes *routes, unsigned listener, struct
 			name[i] = c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c;
 		}
 		site = find_name(routes, mask, span_of(name, host.size));
+		*by_exact_name = site >= 0;
+		if (site < 0 && routes->has_wildcards)
+			site = find_wildcard(routes, mask, name, host.size);
 	}
 	if (site < 0)
 		site = find_name(routes, mask, SPAN("*")); /* cannot come from a Host: '*' is not valid there */
@@ -186,24 +231,20 @@ static bool went_round(const struct http_head *head)
 	return count > HTTP_VIA_MOST;
 }
 
-enum http_outcome http_route(struct http_exchange *exchange)
+static enum http_outcome refuse_method(struct http_exchange *exchange, const char *where)
 {
 	const struct http_request *request = &exchange->request;
-	int site = find_site(exchange->routes, exchange->client->listener, http_text(&request->head, request->host_name));
+	struct span method = http_text(&request->head, request->method_text);
 
-	if (request->method == HTTP_METHOD_CONNECT || request->method == HTTP_METHOD_TRACE) {
-		snprintf(exchange->detail, sizeof(exchange->detail), "%.*s is not allowed here",
-		         (int)http_method_text(request->method).size, http_method_text(request->method).start);
-		return OUTCOME_REFUSED_METHOD;
-	}
-	if (site < 0)
-		return OUTCOME_UNKNOWN_SITE;
-	exchange->site = &exchange->routes->view->cluster->sites[site];
-	exchange->limits = &exchange->site->limits;
-	exchange->group = upstream_view_find(exchange->routes->view, exchange->site, NULL, NULL);
-	if (request->has_max_forwards && request->max_forwards == 0)
-		return OUTCOME_ANSWERED_HERE; /* RFC 9110 7.6.2 */
+	snprintf(exchange->detail, sizeof(exchange->detail), "%.*s is not allowed %s", (int)method.size, method.start, where);
+	return OUTCOME_REFUSED_METHOD;
+}
+
+static enum http_outcome check_limits(struct http_exchange *exchange)
+{
+	const struct http_request *request = &exchange->request;
 	uint64_t most = exchange->limits->body_most_bytes;
+
 	if (most > 0 && request->framing == HTTP_BODY_LENGTH && request->length > most) {
 		snprintf(exchange->detail, sizeof(exchange->detail), "the body has %llu bytes, the site's limit is %llu",
 		         (unsigned long long)request->length, (unsigned long long)most);
@@ -215,4 +256,58 @@ enum http_outcome http_route(struct http_exchange *exchange)
 		return OUTCOME_LOOP;
 	}
 	return OUTCOME_OK;
+}
+
+/* ---- finding ---------------------------------------------------------------------------------------------------- */
+
+/* Which route of the site, and whether the request must go elsewhere. */
+static enum http_outcome take_route(struct http_exchange *exchange, const struct site_entry *entry, bool by_exact_name)
+{
+	const struct route_entry *route = NULL;
+	struct route_path path;
+	struct span rest = {NULL, 0};
+
+	if (entry->route_count > 0) {
+		enum http_outcome outcome = route_read_path(exchange, &path);
+		if (outcome != OUTCOME_OK)
+			return outcome;
+		route = route_find(entry, &path, &rest);
+	}
+	if (route != NULL) {
+		exchange->route = route->route;
+		exchange->limits = &route->route->limits;
+		exchange->group = route->group;
+	}
+	return redirect_if_needed(exchange, entry, by_exact_name, route, rest);
+}
+
+enum http_outcome http_route(struct http_exchange *exchange)
+{
+	const struct http_request *request = &exchange->request;
+	bool by_exact_name = false;
+	int site =
+	    find_site(exchange->routes, exchange->client->listener, http_text(&request->head, request->host_name), &by_exact_name);
+
+	if (request->method == HTTP_METHOD_CONNECT || request->method == HTTP_METHOD_TRACE)
+		return refuse_method(exchange, "here");
+	if (site < 0)
+		return OUTCOME_UNKNOWN_SITE;
+	const struct site_entry *entry = &exchange->routes->sites[site];
+	exchange->site = entry->site;
+	exchange->limits = &entry->site->limits;
+	exchange->group = entry->group;
+	if (entry->hsts_size > 0 && stream_is_secure(&exchange->client->stream))
+		exchange->hsts = span_of(entry->hsts, entry->hsts_size);
+	enum http_outcome outcome = take_route(exchange, entry, by_exact_name);
+	if (outcome != OUTCOME_OK)
+		return outcome;
+	if (request->has_max_forwards && request->max_forwards == 0)
+		return OUTCOME_ANSWERED_HERE; /* RFC 9110 7.6.2 */
+	outcome = check_limits(exchange);
+	if (outcome != OUTCOME_OK || exchange->group != NULL)
+		return outcome;
+	if (request->method != HTTP_METHOD_GET && request->method != HTTP_METHOD_HEAD)
+		return refuse_method(exchange, "for this page");
+	exchange->page = &exchange->routes->view->cluster->pages[entry->site->page - 1];
+	return OUTCOME_PAGE;
 }
