@@ -334,6 +334,9 @@ bool board_reserve(struct board *board, const struct cluster *cluster)
 	for (unsigned i = 0; i < cluster->server_count; i++)
 		if (!reserve_server(board, cluster->servers[i].name, cluster->generation))
 			return false;
+	for (unsigned i = 0; i < cluster->site_count; i++)
+		if (!board_site_reserve(board, cluster->sites[i].name, cluster->generation))
+			return false;
 	struct cluster_walk walk = {0};
 	while (cluster_walk_groups(cluster, &walk))
 		for (unsigned i = 0; i < walk.group->app_count; i++)
@@ -376,6 +379,14 @@ void board_reserve_undo(struct board *board, const struct cluster *in_force)
 			atomic_store(&board->gates[row].last_generation, 0);
 			atomic_store(&board->gates[row].connections_most, 0);
 		}
+	for (unsigned i = 0; i < BOARD_SITES_MOST; i++)
+		if (atomic_load(&board->sites[i].last_generation) > in_force->generation)
+			atomic_store(&board->sites[i].last_generation, 0);
+	for (unsigned i = 0; i < in_force->site_count; i++) {
+		int row = board_site_row(board, in_force->sites[i].name);
+		if (row >= 0)
+			atomic_store(&board->sites[row].last_generation, in_force->generation);
+	}
 	for (unsigned i = 0; i < in_force->server_count; i++) {
 		struct board_server *row = board_find_server(board, in_force->servers[i].name);
 		if (row != NULL)

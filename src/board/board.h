@@ -19,15 +19,17 @@
 
 #include <stdatomic.h>
 
-#define BOARD_MAGIC          0x4e424f41u
-#define BOARD_VERSION        2u /* of the layout's strides */
-#define BOARD_TARGETS_MOST   1024u
-#define BOARD_DATABASES_MOST 32u   /* those of two generations */
-#define BOARD_SERVERS_MOST   64u   /* those of two generations */
-#define BOARD_LANES_MOST     256u  /* traffic threads, of all program generations that still run */
-#define BOARD_GATES_MOST     1024u /* addresses with a cap, those of two generations */
-#define BOARD_QUEUE_MOST     1024u /* who may wait at one gate */
-#define BOARD_COUNTERS_ROOM  256u
+#define BOARD_MAGIC              0x4e424f41u
+#define BOARD_VERSION            2u /* of the layout's strides */
+#define BOARD_TARGETS_MOST       1024u
+#define BOARD_DATABASES_MOST     32u   /* those of two generations */
+#define BOARD_SERVERS_MOST       64u   /* those of two generations */
+#define BOARD_LANES_MOST         256u  /* traffic threads, of all program generations that still run */
+#define BOARD_GATES_MOST         1024u /* addresses with a cap, those of two generations */
+#define BOARD_QUEUE_MOST         1024u /* who may wait at one gate */
+#define BOARD_COUNTERS_ROOM      256u
+#define BOARD_SITES_MOST         128u /* those of two generations */
+#define BOARD_SITE_COUNTERS_ROOM 32u
 
 #define BOARD_HEALTHS(X)                 \
 	X(HEALTH_UNKNOWN, "not checked yet") \
@@ -153,6 +155,52 @@ _Static_assert(sizeof(struct board_database) == 1024, "the stride of databases i
 	X(statements_failed, "statements refused or lost, with an error from noah")         \
 	X(log_lines_lost, "lines of the access log that could not be written")
 
+/* Upper limits of how long requests took, in microseconds, for BOARD_SITE_COUNTERS: each request counts in the first one that it
+ * does not exceed, or in none. Fixed for ever: a counter's meaning does not change. */
+#define BOARD_SITE_BUCKET_LIMITS(X) \
+	X(took_5ms, 5000)               \
+	X(took_10ms, 10000)             \
+	X(took_25ms, 25000)             \
+	X(took_50ms, 50000)             \
+	X(took_100ms, 100000)           \
+	X(took_250ms, 250000)           \
+	X(took_500ms, 500000)           \
+	X(took_1s, 1000000)             \
+	X(took_2500ms, 2500000)         \
+	X(took_5s, 5000000)             \
+	X(took_10s, 10000000)
+#define BOARD_SITE_BUCKETS 11u
+extern const uint64_t board_site_bucket_us[BOARD_SITE_BUCKETS];
+
+/* Counters of one site in one traffic thread, as BOARD_COUNTERS. At most BOARD_SITE_COUNTERS_ROOM. */
+#define BOARD_SITE_COUNTERS(X)                                                 \
+	X(ended, "requests that ended, however")                                   \
+	X(failed, "requests that ended without a whole answer")                    \
+	X(answers_1xx, "tunnels: requests answered with 101")                      \
+	X(answers_2xx, "requests answered with 2xx")                               \
+	X(answers_3xx, "requests answered with 3xx")                               \
+	X(answers_4xx, "requests answered with 4xx")                               \
+	X(answers_5xx, "requests answered with 5xx")                               \
+	X(bytes_in, "bytes from visitors")                                         \
+	X(bytes_out, "bytes to visitors")                                          \
+	X(took_us, "microseconds from requests' first byte to their answers' end") \
+	BOARD_SITE_BUCKET_LIMITS(X)
+
+struct board_site_lane {
+	union {
+		struct {
+#define X(name, text) _Atomic uint64_t name;
+			BOARD_SITE_COUNTERS(X)
+#undef X
+		};
+		_Atomic uint64_t counters[BOARD_SITE_COUNTERS_ROOM];
+	};
+};
+extern const struct board_site_counter_name {
+	const char *name, *text;
+} board_site_counter_names[];
+extern const unsigned board_site_counter_count;
+
 struct board_lane {
 	union {
 		struct {
@@ -166,7 +214,8 @@ struct board_lane {
 	 * status shows ("where requests go") */
 	atomic_int active[BOARD_TARGETS_MOST];
 	_Atomic uint64_t served[BOARD_TARGETS_MOST];
-	uint8_t room[51200];
+	struct board_site_lane sites[BOARD_SITES_MOST];
+	uint8_t room[18432];
 };
 _Static_assert(sizeof(struct board_lane) == 65536, "the stride of lanes is fixed");
 extern const struct board_counter_name {
@@ -192,6 +241,14 @@ struct board_gate {
 };
 _Static_assert(sizeof(struct board_gate) == 16384, "the stride of gates is fixed");
 
+/* A site, by its name: what its visitors did stands in the lanes, in the row of the same number. Written by the supervisor. */
+struct board_site {
+	char name[CLUSTER_NAME_SIZE];     /* "" = free */
+	_Atomic uint64_t last_generation; /* newest snapshot that names it */
+	uint8_t room[184];
+};
+_Static_assert(sizeof(struct board_site) == 256, "the stride of sites is fixed");
+
 struct board {
 	uint32_t magic;
 	uint32_t version;
@@ -212,6 +269,7 @@ struct board {
 	struct board_target targets[BOARD_TARGETS_MOST];
 	struct board_lane lanes[BOARD_LANES_MOST];
 	struct board_gate gates[BOARD_GATES_MOST];
+	struct board_site sites[BOARD_SITES_MOST];
 };
 
 /* Counts for a traffic thread. */
@@ -249,6 +307,11 @@ struct board_database *board_find_database(struct board *board, const char *name
 struct board_server *board_find_server(struct board *board, const char *name) MUST_CHECK;
 struct board_gate *board_find_gate(struct board *board, const struct address *address) MUST_CHECK; /* NULL: it has no cap */
 
+/* The row of a site; -1: none. */
+int board_site_row(const struct board *board, const char *name) MUST_CHECK;
+/* For board_reserve (site.c). False: no room. */
+bool board_site_reserve(struct board *board, const char *name, uint64_t generation) MUST_CHECK;
+
 /* Supervisor: what an administrator says of a server; false when the board has no row of this name. */
 bool board_server_drain(struct board *board, const char *name, bool drained) MUST_CHECK;
 bool board_server_weigh(struct board *board, const char *name, unsigned percent) MUST_CHECK; /* at most BOARD_WEIGHT_MOST */
@@ -260,6 +323,7 @@ void board_target_worked(struct board_target *target);
 void board_target_failed(struct board_target *target, const struct cluster_check *check, uint64_t now_us);
 /* Sums over the lanes. */
 uint64_t board_sum(const struct board *board, unsigned counter_index);
+uint64_t board_site_sum(const struct board *board, int row, unsigned counter_index);
 int64_t board_target_active(const struct board *board, int row);
 uint64_t board_target_served(const struct board *board, int row);
 
@@ -285,7 +349,8 @@ bool board_gate_queue(const struct board *board, struct board_gate *gate, unsign
 void board_gate_leave(const struct board *board, struct board_gate *gate, unsigned lane, uint64_t ticket,
                       struct board_lanes *lanes);
 /* The tickets of this lane that were granted a slot, at most `most`: they are off the queue, and the slots are the lane's. */
-unsigned board_gate_collect(struct board_gate *gate, unsigned lane, uint64_t *tickets, unsigned most) MUST_CHECK;
+unsigned board_gate_collect(const struct board *board, struct board_gate *gate, unsigned lane, uint64_t *tickets,
+                            unsigned most) MUST_CHECK;
 /* One slot of the lane becomes free. */
 void board_gate_release(const struct board *board, struct board_gate *gate, unsigned lane, struct board_lanes *lanes);
 /* A slot of the lane, connection and all, goes to the next waiter if that one is of the same lane: its ticket, off the queue.
@@ -293,11 +358,8 @@ void board_gate_release(const struct board *board, struct board_gate *gate, unsi
 uint64_t board_gate_hand_over(struct board_gate *gate, unsigned lane) MUST_CHECK;
 /* How many wait and have no slot yet, as of now (no lock is taken). */
 unsigned board_gate_waiting(const struct board_gate *gate);
-/* How many idle connections the lane keeps. */
-static inline void board_gate_note_idle(struct board_gate *gate, unsigned lane, unsigned count)
-{
-	atomic_store_explicit(&gate->idle[lane], count, memory_order_relaxed);
-}
+/* How many idle connections the lane keeps. Look afterwards whether somebody waits (board_gate_waiting). */
+void board_gate_note_idle(struct board_gate *gate, unsigned lane, unsigned count);
 /* Supervisor, or a traffic thread that begins in this lane: what its predecessor had is free. */
 void board_gate_forget(const struct board *board, struct board_gate *gate, unsigned lane);
 

@@ -172,30 +172,26 @@ uint64_t board_gate_ticket(struct board *board)
 
 bool board_gate_try(const struct board *board, struct board_gate *gate, unsigned lane)
 {
-	struct board_lanes nobody = {{0}};
-	bool taken = false;
+	struct board_lanes told = {{0}}; /* nobody, unless the cap was raised: they look by themselves soon */
 	gate_lock(gate, lane);
-	uint64_t most = atomic_load_explicit(&gate->connections_most, memory_order_relaxed);
-	if (queue_count(gate) == 0 && (grant(board, gate, &nobody) < most || most == 0)) {
+	uint64_t most = atomic_load_explicit(&gate->connections_most, memory_order_relaxed), used = grant(board, gate, &told);
+	bool is_free = (most == 0 || used < most) && board_gate_waiting(gate) == 0;
+	if (is_free)
 		add_held(gate, lane, 1);
-		taken = true;
-	}
 	gate_unlock(gate, lane);
-	return taken;
+	return is_free;
 }
 
 bool board_gate_queue(const struct board *board, struct board_gate *gate, unsigned lane, uint64_t ticket, unsigned queue_most,
                       struct board_lanes *lanes)
 {
 	gate_lock(gate, lane);
-	unsigned count = queue_count(gate), waiting = 0;
-	for (unsigned i = 0; i < count; i++)
-		waiting += (queue_word(gate, i) & GRANTED) == 0;
-	bool has_room = waiting < queue_most && count < BOARD_QUEUE_MOST;
+	bool has_room = board_gate_waiting(gate) < queue_most && queue_count(gate) < BOARD_QUEUE_MOST;
 	if (has_room) {
 		queue_insert(gate, ticket << TICKET_SHIFT | lane);
 		grant(board, gate, lanes);
-		/* Whoever keeps an idle connection gives it up. */
+		/* Whoever keeps an idle connection gives it up. Either it is seen here, or its lane sees the queue afterwards. */
+		atomic_thread_fence(memory_order_seq_cst);
 		for (unsigned other = 0; other < lanes_used(board); other++)
 			if (atomic_load_explicit(&gate->idle[other], memory_order_relaxed) != 0)
 				tell(lanes, other);
@@ -215,12 +211,14 @@ void board_gate_leave(const struct board *board, struct board_gate *gate, unsign
 	gate_unlock(gate, lane);
 }
 
-unsigned board_gate_collect(struct board_gate *gate, unsigned lane, uint64_t *tickets, unsigned most)
+unsigned board_gate_collect(const struct board *board, struct board_gate *gate, unsigned lane, uint64_t *tickets, unsigned most)
 {
+	struct board_lanes told = {{0}}; /* nobody, unless the cap was raised: they look by themselves soon */
 	unsigned count = 0;
 	if (atomic_load_explicit(&gate->queued, memory_order_acquire) == 0)
 		return 0;
 	gate_lock(gate, lane);
+	grant(board, gate, &told);
 	for (unsigned i = 0; i < queue_count(gate) && count < most;) {
 		uint64_t word = queue_word(gate, i);
 		if (lane_of(word) != lane || (word & GRANTED) == 0) {
@@ -268,6 +266,12 @@ unsigned board_gate_waiting(const struct board_gate *gate)
 	for (unsigned i = 0; i < count; i++)
 		waiting += (queue_word(gate, i) & GRANTED) == 0;
 	return waiting;
+}
+
+void board_gate_note_idle(struct board_gate *gate, unsigned lane, unsigned count)
+{
+	atomic_store_explicit(&gate->idle[lane], count, memory_order_relaxed);
+	atomic_thread_fence(memory_order_seq_cst); /* see board_gate_queue */
 }
 
 /* ---- what the supervisor does --------------------------------------------------------------------------------- */

@@ -36,6 +36,7 @@ static const struct {
     AT(board, targets, 53248),
     AT(board, lanes, 2150400),
     AT(board, gates, 18927616),
+    AT(board, sites, 35704832),
 
     SIZE(board_text, 204),
     SIZE(board_database, 1024),
@@ -101,6 +102,25 @@ static const struct {
     AT(board_lane, log_lines_lost, 192),
     AT(board_lane, active, 2048),
     AT(board_lane, served, 6144),
+    AT(board_lane, sites, 14336),
+
+    SIZE(board_site_lane, 256),
+    AT(board_site_lane, ended, 0),
+    AT(board_site_lane, failed, 8),
+    AT(board_site_lane, answers_1xx, 16),
+    AT(board_site_lane, answers_2xx, 24),
+    AT(board_site_lane, answers_3xx, 32),
+    AT(board_site_lane, answers_4xx, 40),
+    AT(board_site_lane, answers_5xx, 48),
+    AT(board_site_lane, bytes_in, 56),
+    AT(board_site_lane, bytes_out, 64),
+    AT(board_site_lane, took_us, 72),
+    AT(board_site_lane, took_5ms, 80),
+    AT(board_site_lane, took_10s, 160),
+
+    SIZE(board_site, 256),
+    AT(board_site, name, 0),
+    AT(board_site, last_generation, 64),
 
     SIZE(board_gate, 16384),
     AT(board_gate, address, 0),

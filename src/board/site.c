@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Rows of sites on the board: what each site's visitors did, counted by every traffic thread in its own lane, summed by whoever
+ * reads. board.c reserves them for a snapshot; http/ counts; the metrics read.
+ */
+#include "board/board.h"
+
+const struct board_site_counter_name board_site_counter_names[] = {
+#define X(name, text) {#name, text},
+    BOARD_SITE_COUNTERS(X)
+#undef X
+};
+const unsigned board_site_counter_count = COUNT_OF(board_site_counter_names);
+
+const uint64_t board_site_bucket_us[BOARD_SITE_BUCKETS] = {
+#define X(name, us) us,
+    BOARD_SITE_BUCKET_LIMITS(X)
+#undef X
+};
+
+static void site_begin(struct board *board, unsigned row, const char *name)
+{
+	struct board_site *site = &board->sites[row];
+	unsigned lanes = atomic_load(&board->lane_count);
+	memset(site, 0, sizeof *site);
+	for (unsigned i = 0; i < lanes && i < BOARD_LANES_MOST; i++)
+		for (unsigned counter = 0; counter < BOARD_SITE_COUNTERS_ROOM; counter++)
+			if (atomic_load(&board->lanes[i].sites[row].counters[counter]) != 0) /* a row that was never used costs no memory */
+				atomic_store(&board->lanes[i].sites[row].counters[counter], 0);
+	memcpy(site->name, name, strnlen(name, sizeof site->name - 1));
+}
+
+bool board_site_reserve(struct board *board, const char *name, uint64_t generation)
+{
+	int row = board_site_row(board, name);
+	/* A row of the generation in force is not touched: this one may yet be refused. */
+	for (unsigned i = 0; i < BOARD_SITES_MOST && row < 0; i++)
+		if (board->sites[i].name[0] == '\0')
+			row = (int)i;
+	for (unsigned i = 0; i < BOARD_SITES_MOST && row < 0; i++)
+		if (atomic_load(&board->sites[i].last_generation) + 1 < generation)
+			row = (int)i;
+	if (row < 0)
+		return false;
+	if (strncmp(board->sites[row].name, name, CLUSTER_NAME_SIZE) != 0)
+		site_begin(board, (unsigned)row, name);
+	atomic_store(&board->sites[row].last_generation, generation);
+	return true;
+}
+
+int board_site_row(const struct board *board, const char *name)
+{
+	for (unsigned i = 0; i < BOARD_SITES_MOST; i++)
+		if (strncmp(board->sites[i].name, name, CLUSTER_NAME_SIZE) == 0 && name[0] != '\0')
+			return (int)i;
+	return -1;
+}
+
+uint64_t board_site_sum(const struct board *board, int row, unsigned counter_index)
+{
+	ASSERT(row >= 0 && row < (int)BOARD_SITES_MOST && counter_index < board_site_counter_count);
+	uint64_t sum = 0;
+	unsigned lanes = atomic_load(&board->lane_count);
+	for (unsigned i = 0; i < lanes && i < BOARD_LANES_MOST; i++)
+		sum += atomic_load_explicit(&board->lanes[i].sites[row].counters[counter_index], memory_order_relaxed);
+	return sum;
+}
