@@ -153,7 +153,10 @@ _Static_assert(sizeof(struct board_database) == 1024, "the stride of databases i
 	X(positions_asked, "questions for the primary's position")                          \
 	X(statements_rerun, "reads run again elsewhere after a server was lost")            \
 	X(statements_failed, "statements refused or lost, with an error from noah")         \
-	X(log_lines_lost, "lines of the access log that could not be written")
+	X(log_lines_lost, "lines of the access log that could not be written")              \
+	X(queue_waited, "requests and tunnels that had to wait for a connection to an app") \
+	X(queue_refused, "those that found its queue full")                                 \
+	X(queue_timeouts, "those that waited for too long")
 
 /* Upper limits of how long requests took, in microseconds, for BOARD_SITE_COUNTERS: each request counts in the first one that it
  * does not exceed, or in none. Fixed for ever: a counter's meaning does not change. */
