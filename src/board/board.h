@@ -199,10 +199,6 @@ struct board_site_lane {
 		_Atomic uint64_t counters[BOARD_SITE_COUNTERS_ROOM];
 	};
 };
-extern const struct board_site_counter_name {
-	const char *name, *text;
-} board_site_counter_names[];
-extern const unsigned board_site_counter_count;
 
 struct board_lane {
 	union {
@@ -326,7 +322,7 @@ void board_target_worked(struct board_target *target);
 void board_target_failed(struct board_target *target, const struct cluster_check *check, uint64_t now_us);
 /* Sums over the lanes. */
 uint64_t board_sum(const struct board *board, unsigned counter_index);
-uint64_t board_site_sum(const struct board *board, int row, unsigned counter_index);
+void board_site_sum(const struct board *board, int row, struct board_site_lane *sum);
 int64_t board_target_active(const struct board *board, int row);
 uint64_t board_target_served(const struct board *board, int row);
 

@@ -5,15 +5,16 @@
  */
 #include "board/board.h"
 
-const struct board_site_counter_name board_site_counter_names[] = {
-#define X(name, text) {#name, text},
-    BOARD_SITE_COUNTERS(X)
+enum site_counter {
+#define X(name, text) COUNTER_##name,
+	BOARD_SITE_COUNTERS(X)
 #undef X
+	    COUNTERS
 };
-const unsigned board_site_counter_count = COUNT_OF(board_site_counter_names);
+_Static_assert(COUNTERS <= BOARD_SITE_COUNTERS_ROOM, "the room of a site's counters");
 
 const uint64_t board_site_bucket_us[BOARD_SITE_BUCKETS] = {
-#define X(name, us) us,
+#define X(name, limit_us) limit_us,
     BOARD_SITE_BUCKET_LIMITS(X)
 #undef X
 };
@@ -56,12 +57,12 @@ int board_site_row(const struct board *board, const char *name)
 	return -1;
 }
 
-uint64_t board_site_sum(const struct board *board, int row, unsigned counter_index)
+void board_site_sum(const struct board *board, int row, struct board_site_lane *sum)
 {
-	ASSERT(row >= 0 && row < (int)BOARD_SITES_MOST && counter_index < board_site_counter_count);
-	uint64_t sum = 0;
+	ASSERT(row >= 0 && row < (int)BOARD_SITES_MOST);
 	unsigned lanes = atomic_load(&board->lane_count);
+	memset(sum, 0, sizeof *sum);
 	for (unsigned i = 0; i < lanes && i < BOARD_LANES_MOST; i++)
-		sum += atomic_load_explicit(&board->lanes[i].sites[row].counters[counter_index], memory_order_relaxed);
-	return sum;
+		for (unsigned counter = 0; counter < COUNTERS; counter++)
+			sum->counters[counter] += atomic_load_explicit(&board->lanes[i].sites[row].counters[counter], memory_order_relaxed);
 }
