@@ -3,8 +3,8 @@
  * cluster: the cluster file and what it becomes: one flat, validated, immutable snapshot.
  *
  * The snapshot is plain data without pointers, so that it can be handed between processes as a sealed memory file and mapped
- * where it lies. The supervisor and the commands load files; the other processes only map. One table of keys (keys.c) makes the parser,
- * the schema, the reference in docs/ and the words of a difference.
+ * where it lies. The supervisor and the commands load files; the other processes only map. One table of keys (keys.c) makes the
+ * parser, the schema, the reference in docs/ and the words of a difference.
  */
 #ifndef NOAH_CLUSTER_H
 #define NOAH_CLUSTER_H
@@ -13,29 +13,29 @@
 
 #include <stdio.h>
 
-#define CLUSTER_MAGIC 0x4e4f4148u
+#define CLUSTER_MAGIC   0x4e4f4148u
 #define CLUSTER_VERSION 2u /* layout; a process refuses a snapshot of another one */
 
 /* Bounds of the grammar; going past one is an error that names it. */
-#define CLUSTER_NAME_SIZE 64u
-#define CLUSTER_HOST_SIZE 256u
-#define CLUSTER_PATH_SIZE 256u
-#define CLUSTER_SERVERS_MOST 32u
-#define CLUSTER_SITES_MOST 64u
-#define CLUSTER_SITE_NAMES_MOST 32u
-#define CLUSTER_LISTEN_MOST 16u
-#define CLUSTER_APPS_MOST 32u
-#define CLUSTER_DATABASES_MOST 16u
-#define CLUSTER_ROUTES_MOST 32u       /* of one site */
-#define CLUSTER_ROUTE_TYPES_MOST 32u
-#define CLUSTER_TYPE_SIZE 16u
-#define CLUSTER_CERTIFICATES_MOST 4u  /* of one site */
-#define CLUSTER_SERVICES_MOST 32u
-#define CLUSTER_URL_SIZE 512u
-#define CLUSTER_PAGES_MOST 16u
-#define CLUSTER_PAGE_MOST_BYTES 65536u
-#define CLUSTER_QUEUE_MOST 1024u      /* requests that may wait for one server */
-#define CLUSTER_TARGETS_MOST 512u /* different checked addresses; the board has room for those of two generations */
+#define CLUSTER_NAME_SIZE         64u
+#define CLUSTER_HOST_SIZE         256u
+#define CLUSTER_PATH_SIZE         256u
+#define CLUSTER_SERVERS_MOST      32u
+#define CLUSTER_SITES_MOST        64u
+#define CLUSTER_SITE_NAMES_MOST   32u
+#define CLUSTER_LISTEN_MOST       16u
+#define CLUSTER_APPS_MOST         32u
+#define CLUSTER_DATABASES_MOST    16u
+#define CLUSTER_ROUTES_MOST       32u /* of one site */
+#define CLUSTER_ROUTE_TYPES_MOST  32u
+#define CLUSTER_TYPE_SIZE         16u
+#define CLUSTER_CERTIFICATES_MOST 4u /* of one site */
+#define CLUSTER_SERVICES_MOST     32u
+#define CLUSTER_URL_SIZE          512u
+#define CLUSTER_PAGES_MOST        16u
+#define CLUSTER_PAGE_MOST_BYTES   65536u
+#define CLUSTER_QUEUE_MOST        1024u /* requests that may wait for one server */
+#define CLUSTER_TARGETS_MOST      512u  /* different checked addresses; the board has room for those of two generations */
 
 enum cluster_check_kind { CHECK_TCP, CHECK_HTTP, CHECK_MYSQL };
 enum cluster_digest { DIGEST_NONE, DIGEST_MD5, DIGEST_SHA256 };
@@ -59,11 +59,12 @@ struct cluster_server {
 };
 
 struct cluster_app {
-	uint16_t server; /* index into servers */
-	uint16_t weight; /* 1 to 1000 */
-	uint8_t backup;  /* used only while none of the others is usable */
+	uint16_t server;           /* index into servers */
+	uint16_t weight;           /* 1 to 1000 */
+	uint8_t backup;            /* used only while none of the others is usable */
+	uint8_t cap_of_group;      /* connections_most is what its group says for all */
 	uint32_t connections_most; /* to this address, all cores and program generations together; 0: no cap */
-	struct address address; /* with port */
+	struct address address;    /* with port */
 };
 
 enum cluster_balance { BALANCE_ROUND_ROBIN, BALANCE_LEAST_CONNECTIONS, BALANCE_LEAST_LATENCY, BALANCE_HASH };
@@ -80,6 +81,7 @@ struct cluster_group {
 	char sticky[CLUSTER_NAME_SIZE];    /* name of the cookie that keeps a visitor on his server; "": none */
 	struct cluster_check check;
 	uint32_t connect_timeout_ms;
+	uint32_t connections_most; /* the apps' own ones count; this one is theirs where they have none (cap_of_group) */
 	uint32_t slow_start_ms;    /* a server that came up gets its full share only after this time; 0: at once */
 	uint32_t queue_most;       /* how many may wait for a server whose connections are all in use */
 	uint32_t queue_timeout_ms; /* and how long */
@@ -128,9 +130,9 @@ struct cluster_site {
 	uint32_t idle_timeout_ms; /* keep-alive between requests; tunnels */
 	uint32_t certificate_count;
 	struct cluster_certificate certificates[CLUSTER_CERTIFICATES_MOST];
-	uint8_t redirect_to_https;  /* plain listeners only redirect */
-	uint8_t tls_least;          /* 12 or 13: TLS 1.2 or 1.3 */
-	uint32_t hsts_s;            /* 0: none */
+	uint8_t redirect_to_https;         /* plain listeners only redirect */
+	uint8_t tls_least;                 /* 12 or 13: TLS 1.2 or 1.3 */
+	uint32_t hsts_s;                   /* 0: none */
 	char canonical[CLUSTER_HOST_SIZE]; /* the name to which its other names redirect; "": none */
 	uint8_t server_timing;
 	uint32_t page; /* 1 + index into pages: every request is answered with it, there are no apps; 0: none */
@@ -165,23 +167,23 @@ struct cluster_database {
 	struct cluster_app servers[CLUSTER_SERVERS_MOST]; /* with port, 3306 by default */
 	uint32_t listen_count;
 	struct address listen[CLUSTER_LISTEN_MOST]; /* TCP and Unix sockets */
-	uint64_t on; /* bit for each server that listens */
+	uint64_t on;                                /* bit for each server that listens */
 	char user[CLUSTER_NAME_SIZE * 2];
 	char password[256]; /* read from password_file by the supervisor; never printed */
 	char password_file[CLUSTER_PATH_SIZE];
 	struct cluster_check check; /* CHECK_MYSQL */
 	uint32_t connect_timeout_ms;
-	uint32_t idle_timeout_ms;    /* a session without a statement */
-	uint32_t fresh_wait_ms; /* how long a read waits for a replica to catch up before the primary answers it */
-	uint8_t stale_reads;    /* enum cluster_stale: reads while the primary cannot be asked */
-	uint32_t sessions_most; /* on each server that listens */
+	uint32_t idle_timeout_ms; /* a session without a statement */
+	uint32_t fresh_wait_ms;   /* how long a read waits for a replica to catch up before the primary answers it */
+	uint8_t stale_reads;      /* enum cluster_stale: reads while the primary cannot be asked */
+	uint32_t sessions_most;   /* on each server that listens */
 };
 
 enum cluster_log_to { LOG_TO_NOTHING, LOG_TO_FILE, LOG_TO_SYSLOG, LOG_TO_JOURNAL };
 enum cluster_log_format { LOG_FORMAT_COMBINED, LOG_FORMAT_JSON };
 struct cluster_log {
-	uint8_t access_to; /* enum cluster_log_to */
-	uint8_t format;    /* enum cluster_log_format */
+	uint8_t access_to;                   /* enum cluster_log_to */
+	uint8_t format;                      /* enum cluster_log_format */
 	char access_file[CLUSTER_PATH_SIZE]; /* of LOG_TO_FILE */
 };
 
@@ -221,25 +223,26 @@ static inline bool cluster_is_on(uint64_t on, uint32_t server)
  * zeroes; false at the end. */
 struct cluster_walk {
 	const struct cluster_group *group;
-	const char *name;  /* of the site or service */
-	uint64_t on;       /* servers that send requests to the group */
-	const struct cluster_site *site; /* NULL: a service's */
+	const char *name;                  /* of the site or service */
+	uint64_t on;                       /* servers that send requests to the group */
+	const struct cluster_site *site;   /* NULL: a service's */
 	const struct cluster_route *route; /* NULL: the site's own */
 	const struct cluster_service *service;
 	uint32_t next; /* private */
 };
 bool cluster_walk_groups(const struct cluster *cluster, struct cluster_walk *walk) MUST_CHECK;
 
-/* Whether server number `server` opens this listener of a site or database with this `on`. Not when the address belongs to another
- * server: `listen: [10.0.0.11:80, 10.0.0.12:80]` on two servers means each its own. */
+/* Whether server number `server` opens this listener of a site or database with this `on`. Not when the address belongs to
+ * another server: `listen: [10.0.0.11:80, 10.0.0.12:80]` on two servers means each its own. */
 bool cluster_listens_on(const struct cluster *cluster, uint64_t on, const struct address *listen, uint32_t server);
 
 /* ---- loading -------------------------------------------------------------------------------------------------- */
 
-/* One line each: "FILE:LINE:COLUMN: key.path: what is wrong; what was probably meant". Bounded; owned by the caller, no memory behind it. */
+/* One line each: "FILE:LINE:COLUMN: key.path: what is wrong; what was probably meant". Bounded; owned by the caller, no memory
+ * behind it. */
 #define CLUSTER_MESSAGES_MOST 20u
 struct cluster_messages {
-	unsigned count;      /* kept */
+	unsigned count; /* kept */
 	unsigned left_out;
 	char text[CLUSTER_MESSAGES_MOST][512];
 	unsigned line[CLUSTER_MESSAGES_MOST], column[CLUSTER_MESSAGES_MOST]; /* of each; 0: the whole file */
@@ -247,25 +250,26 @@ struct cluster_messages {
 
 /* How much of the world outside the file is looked at. */
 enum cluster_depth {
-	CLUSTER_FILE_ONLY, /* password files are not opened */
+	CLUSTER_FILE_ONLY, /* the files that it names are not opened: no passwords, empty pages */
 	CLUSTER_WHOLE,
 };
 
-/* Reads, parses and validates. Returns a snapshot (anonymous shared memory, free with cluster_free) or NULL with at least one message;
- * all errors of the file are gathered, not only the first. */
+/* Reads, parses and validates. Returns a snapshot (anonymous shared memory, free with cluster_free) or NULL with at least one
+ * message; all errors of the file are gathered, not only the first. */
 struct cluster *cluster_load(const char *file, enum cluster_depth depth, struct cluster_messages *messages) MUST_CHECK;
 /* The same from memory; `file` is what the messages call it. For tests and fuzzing. */
 struct cluster *cluster_load_text(const char *file, struct span text, enum cluster_depth depth,
                                   struct cluster_messages *messages) MUST_CHECK;
 void cluster_free(const struct cluster *cluster);
 
-/* Finds which server this machine is: `wanted` when given, otherwise the one whose address or public address is on an interface. Sets
- * cluster->self. False with a message: unknown name, none found, more than one found. */
+/* Finds which server this machine is: `wanted` when given, otherwise the one whose address or public address is on an interface.
+ * Sets cluster->self. False with a message: unknown name, none found, more than one found. */
 bool cluster_find_self(struct cluster *cluster, const char *wanted, struct cluster_messages *messages) MUST_CHECK;
 
 /* ---- handing between processes -------------------------------------------------------------------------------- */
 
-/* A sealed memory file (F_SEAL_WRITE, GROW, SHRINK, SEAL) with the snapshot; the caller owns the descriptor. -errno when the kernel refuses. */
+/* A sealed memory file (F_SEAL_WRITE, GROW, SHRINK, SEAL) with the snapshot; the caller owns the descriptor. -errno when the
+ * kernel refuses. */
 int cluster_seal(const struct cluster *cluster) MUST_CHECK;
 /* Maps one read-only and checks seals, size, magic and version. The descriptor may be closed afterwards. NULL when it is not a
  * snapshot of this version. cluster_free unmaps. */
@@ -273,7 +277,8 @@ const struct cluster *cluster_map(int descriptor) MUST_CHECK;
 
 /* ---- words ---------------------------------------------------------------------------------------------------- */
 
-/* What changed from one snapshot to the other, a line each ("sites.example.com.apps: web3:8080 added"), to `out`. Returns the number of lines. */
+/* What changed from one snapshot to the other, a line each ("sites.example.com.apps: web3:8080 added"), to `out`. Returns the
+ * number of lines. */
 unsigned cluster_print_difference(const struct cluster *before, const struct cluster *after, FILE *out);
 /* What each server would do, in sentences (`noah plan`). */
 void cluster_print_plan(const struct cluster *cluster, FILE *out);

@@ -13,7 +13,9 @@ struct walk {
 	const struct cluster *before, *after;
 	FILE *out;
 	unsigned lines;
-	char path[320]; /* two names and four words of the table */
+	char path[1024]; /* two names, a route's path and types, and words of the table */
+	/* of the route that is compared */
+	const struct cluster_site *site_before, *site_after;
 };
 
 static void compare(struct walk *walk, const char *parent, const void *before, const void *after);
@@ -75,6 +77,32 @@ static bool has_element(const struct cluster *cluster, const struct key *list, c
 	return false;
 }
 
+/* Routes are known by what they match. Their order says which one counts, so it is looked at, too. */
+static void compare_routes(struct walk *walk, const struct key *list, const void *before, const void *after)
+{
+	const struct cluster_site *old_site = walk->site_before = before, *new_site = walk->site_after = after;
+	const char *element = key_element(list)->path;
+	char name[VALUE_TEXT_SIZE], other[VALUE_TEXT_SIZE];
+	uint32_t last = 0;
+	bool moved = false;
+	for (uint32_t i = 0; i < old_site->route_count; i++) {
+		uint32_t j = 0;
+		words_of_element(walk->before, list, before, i, name);
+		while (j < new_site->route_count && strcmp(words_of_element(walk->after, list, after, j, other), name) != 0)
+			j++;
+		if (j == new_site->route_count)
+			continue;
+		size_t outside = enter(walk, name);
+		compare(walk, element, &old_site->routes[i], &new_site->routes[j]);
+		leave(walk, outside);
+		moved |= j < last;
+		last = j;
+	}
+	if (moved)
+		walk->lines += fprintf(walk->out, "%s: the order changed\n", walk->path) > 0;
+	walk->site_before = walk->site_after = NULL;
+}
+
 static void compare_list(struct walk *walk, const struct key *list, const void *before, const void *after)
 {
 	char text[VALUE_TEXT_SIZE];
@@ -84,6 +112,21 @@ static void compare_list(struct walk *walk, const struct key *list, const void *
 	for (uint32_t i = 0; i < words_count_elements(list, after); i++)
 		if (!has_element(walk->before, list, before, words_of_element(walk->after, list, after, i, text)))
 			walk->lines += fprintf(walk->out, "%s: %s added\n", walk->path, text) > 0;
+	if (key_element(list)->type == KEY_ROUTE)
+		compare_routes(walk, list, before, after);
+}
+
+/* A route says what its site says where it has nothing of its own: a change there is one line, not one for each route. */
+static bool follows_site(const struct walk *walk, const struct key *key, const char *was, const char *is)
+{
+	static const char prefix[] = "sites.*.routes[].";
+	char path[KEY_PATH_SIZE], site_was[VALUE_TEXT_SIZE], site_is[VALUE_TEXT_SIZE];
+	if (walk->site_before == NULL || strncmp(key->path, prefix, strlen(prefix)) != 0)
+		return false;
+	snprintf(path, sizeof(path), "sites.*.%.40s", key->path + strlen(prefix));
+	const struct key *of_site = key_find(path);
+	return of_site != NULL && strcmp(words_of_value(walk->before, of_site, walk->site_before, site_was), was) == 0 &&
+	       strcmp(words_of_value(walk->after, of_site, walk->site_after, site_is), is) == 0;
 }
 
 static void compare_value(struct walk *walk, const struct key *key, const void *before, const void *after)
@@ -91,7 +134,7 @@ static void compare_value(struct walk *walk, const struct key *key, const void *
 	char was[VALUE_TEXT_SIZE], is[VALUE_TEXT_SIZE];
 	words_of_value(walk->before, key, before, was);
 	words_of_value(walk->after, key, after, is);
-	if (strcmp(was, is) != 0)
+	if (strcmp(was, is) != 0 && !follows_site(walk, key, was, is))
 		walk->lines += fprintf(walk->out, "%s: was %s, is %s\n", walk->path, was[0] == '\0' ? "not set" : was,
 		                       is[0] == '\0' ? "not set" : is) > 0;
 }
@@ -127,6 +170,22 @@ static void compare_passwords(struct walk *walk)
 	}
 }
 
+/* The bytes of a page, whose file is the same. */
+static void compare_pages(struct walk *walk)
+{
+	for (uint32_t i = 0; i < walk->after->site_count; i++) {
+		const struct cluster_site *after = &walk->after->sites[i];
+		for (uint32_t j = 0; j < walk->before->site_count && after->page > 0; j++) {
+			const struct cluster_site *before = &walk->before->sites[j];
+			if (before->page == 0 || strcmp(before->name, after->name) != 0 || strcmp(before->page_file, after->page_file) != 0)
+				continue;
+			const struct cluster_page *was = &walk->before->pages[before->page - 1], *is = &walk->after->pages[after->page - 1];
+			if (was->size != is->size || memcmp(was->bytes, is->bytes, is->size) != 0)
+				walk->lines += fprintf(walk->out, "sites.%s.page: the file changed\n", after->name) > 0;
+		}
+	}
+}
+
 unsigned cluster_print_difference(const struct cluster *before, const struct cluster *after, FILE *out)
 {
 	CHECK_MAGIC(before, CLUSTER_MAGIC);
@@ -134,5 +193,6 @@ unsigned cluster_print_difference(const struct cluster *before, const struct clu
 	struct walk walk = {.before = before, .after = after, .out = out};
 	compare(&walk, "", before, after);
 	compare_passwords(&walk);
+	compare_pages(&walk);
 	return walk.lines;
 }

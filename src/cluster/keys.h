@@ -2,9 +2,9 @@
  *
  * keys: the one table of everything that may stand in a cluster file.
  *
- * From it come the parser (load.c), the defaults, the JSON Schema (schema.c), the reference in docs/cluster-file.md (reference.c)
- * and the words of a difference (difference.c). A new key is a new row here; nothing else needs to know its name. Private to
- * cluster/.
+ * The rows are in keys_table.c (those that sites, routes and services have in common in keys_group.h). From them come the parser
+ * (load.c), the defaults, the JSON Schema (schema.c), the reference in docs/cluster-file.md (reference.c) and the words of a
+ * difference (difference.c). A new key is a new row; nothing else needs to know its name. Private to cluster/.
  */
 #ifndef NOAH_CLUSTER_KEYS_H
 #define NOAH_CLUSTER_KEYS_H
@@ -23,16 +23,27 @@ enum key_type {
 	KEY_FILE,            /* char[size], an absolute path */
 	KEY_URL_PATH,        /* char[size] */
 	KEY_HOST,            /* char[size], made lower case */
+	KEY_HOST_PATTERN,    /* the same; also `*` and `*.example.com` */
+	KEY_FILE_TYPE,       /* char[size], made lower case: "jpg" */
+	KEY_TOKEN,           /* char[size]: the name of a header or cookie */
+	KEY_REDIRECT,        /* char[size]: an URL or a path */
 	KEY_IP,              /* struct address without a port */
-	KEY_LISTEN_HTTP,     /* struct address */
+	KEY_LISTEN_HTTP,     /* struct cluster_listen */
 	KEY_LISTEN_DATABASE, /* struct address */
+	KEY_LISTEN_TCP,      /* struct address */
+	KEY_LISTEN_ADMIN,    /* struct address; a port alone is on 127.0.0.1 */
 	KEY_ON,              /* uint64_t: one bit for each server */
 	KEY_APP,             /* struct cluster_app: text SERVER:PORT, or a map of the keys PATH[].… */
 	KEY_APP_SERVER,      /* struct cluster_app: text SERVER:PORT */
-	KEY_DURATION,        /* unsigned milliseconds of `size` bytes */
+	KEY_CERTIFICATE,     /* struct cluster_certificate: text, or a map of the keys PATH[].… */
+	KEY_ROUTE,           /* struct cluster_route: a map of the keys PATH[].…; what it does not say is as its site says */
+	KEY_BOOL,            /* uint8_t */
+	KEY_DURATION,        /* unsigned milliseconds of `size` bytes; seconds where unit_ms is 1000 */
 	KEY_SIZE,            /* unsigned bytes of `size` bytes */
 	KEY_NUMBER,          /* unsigned of `size` bytes */
-	KEY_CHOICE,          /* uint8_t: one of `words` */
+	KEY_CHOICE,          /* unsigned of `size` bytes: one of `words` */
+	KEY_HASH,            /* struct cluster_group: one of `words`, with a name behind those that end in NAME */
+	KEY_LOG_TARGET,      /* struct cluster_log: one of `words`, or the path of a file */
 	KEY_STATUS,          /* two uint16_t: least and most */
 	KEY_CHECK_GET,       /* struct cluster_check: the path; makes it a check by HTTP */
 	KEY_CHECK_TCP,       /* struct cluster_check: only `true` */
@@ -41,7 +52,7 @@ enum key_type {
 
 struct key_word {
 	const char *word;
-	uint8_t value;
+	uint16_t value;
 };
 
 struct key {
@@ -55,10 +66,11 @@ struct key {
 	const char *otherwise; /* what holds without a default: words for the reference */
 	const char *about;     /* one sentence for the schema and the reference */
 	const char *example;
-	const struct key_word *words; /* KEY_CHOICE; ends with a NULL word */
+	const struct key_word *words; /* KEY_CHOICE and others; ends with a NULL word */
 	size_t count_offset;          /* containers of structs: uint32_t in the struct around */
 	size_t item_size;
-	uint16_t port; /* KEY_APP, KEY_APP_SERVER: the port when none is written */
+	uint16_t port;    /* KEY_APP, KEY_APP_SERVER: the port when none is written; 0: it must be */
+	uint16_t unit_ms; /* KEY_DURATION: what is stored counts so many milliseconds; 0: one */
 };
 
 extern const struct key keys[];
@@ -72,7 +84,7 @@ const struct key *key_next_child(const char *parent, const struct key *previous)
 const char *key_word_of(const struct key *key);
 /* What stands under a row: "servers" -> "servers.*", "sites.*.check" -> itself, "sites.*.apps" -> "sites.*.apps[]". Returns out.
  */
-#define KEY_PATH_SIZE 64u
+#define KEY_PATH_SIZE 64u /* of a path of the table */
 const char *key_inside(const struct key *key, char out[KEY_PATH_SIZE]);
 /* The row of the elements of a list. */
 const struct key *key_element(const struct key *list);

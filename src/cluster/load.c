@@ -84,12 +84,16 @@ struct cluster *cluster_load(const char *file, enum cluster_depth depth, struct 
 
 static struct cluster *load_tree(struct load *load, enum cluster_depth depth)
 {
-	/* shared memory, so that pages of a large grammar that stay empty cost nothing, and cluster_free is the same for all */
-	struct cluster *cluster = mmap(NULL, sizeof(*cluster), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	/* Mapped, so that cluster_free is the same for all. The grammar's bounds make it many megabytes, of which a file fills a few
+	 * pages: only those may cost memory. Private, so that reading an empty page takes none; and no huge pages, which would fill
+	 * two megabytes for each site. */
+	struct cluster *cluster =
+	    mmap(NULL, sizeof(*cluster), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (cluster == MAP_FAILED) {
 		report_add(load->report, 0, 0, "", "out of memory");
 		return NULL;
 	}
+	(void)madvise(cluster, sizeof(*cluster), MADV_NOHUGEPAGE); /* refused by kernels that have none */
 	cluster->magic = CLUSTER_MAGIC;
 	cluster->version = CLUSTER_VERSION;
 	cluster->self = CLUSTER_NO_SERVER;
@@ -101,6 +105,7 @@ static struct cluster *load_tree(struct load *load, enum cluster_depth depth)
 	load_validate_listeners(load);
 	if (depth == CLUSTER_WHOLE)
 		load_secrets(load);
+	load_pages(load, depth);
 	if (load->report->total == 0)
 		return cluster;
 	cluster_free(cluster);
@@ -222,9 +227,10 @@ void load_map(struct load *load, const struct tree_node *node, const char *paren
 static bool check_entry_name(struct load *load, const struct key *key, const struct tree_node *name)
 {
 	char why[VALUE_WHY_SIZE];
-	bool good = key->type == KEY_HOST_MAP ? value_check_host(name->text, why) : value_check_name(name->text, why);
-	if (good && span_equal(name->text, SPAN("*"))) {
-		snprintf(why, sizeof(why), "a site needs a name of its own; write `names: ['*']` in it to make it the default site");
+	bool good = key->type == KEY_HOST_MAP ? value_check_host(name->text, true, why) : value_check_name(name->text, why);
+	if (good && name->text.start[0] == '*') {
+		snprintf(why, sizeof(why), "a site needs a name of its own; write `names: ['%.100s']` in it%s", name->text.start,
+		         name->text.size == 1 ? " to make it the default site" : "");
 		good = false;
 	}
 	if (good && name->text.size >= CLUSTER_NAME_SIZE) {
@@ -284,7 +290,8 @@ static void load_element(struct load *load, const struct key *list, const struct
 		return;
 	}
 	char *item = (char *)base + list->offset + *count * list->item_size;
-	if (load_value(load, element, node, item))
+	load_inherit(element, item, base);
+	if (load_value(load, element, node, item) || element->type == KEY_ROUTE) /* its place among the others is its number */
 		(*count)++;
 	else
 		memset(item, 0, list->item_size);
@@ -351,68 +358,4 @@ void load_defaults(struct load *load, const char *parent, void *base)
 			ASSERT(good); /* the table's own text */
 		}
 	}
-}
-
-/* ---- places for later steps ----------------------------------------------------------------------------------- */
-
-/* The node that the parts lead to; the deepest one there is when the way ends early. */
-static const struct tree_node *find_place(const struct load *load, const char *const *parts, bool *whole)
-{
-	const struct tree_node *at = load->root;
-	*whole = true;
-	for (unsigned i = 0; parts[i] != NULL; i++) {
-		const struct tree_node *next = tree_find(at, parts[i]);
-		if (next == NULL) {
-			*whole = false;
-			break;
-		}
-		at = next;
-	}
-	return at;
-}
-
-static void join_parts(const char *const *parts, char out[REPORT_PATH_SIZE])
-{
-	size_t used = 0;
-	out[0] = '\0';
-	for (unsigned i = 0; parts[i] != NULL && used < REPORT_PATH_SIZE; i++)
-		used += (size_t)snprintf(out + used, REPORT_PATH_SIZE - used, "%s%s", i == 0 ? "" : ".", parts[i]);
-}
-
-void load_report_at(struct load *load, const char *const *parts, const char *format, ...)
-{
-	bool whole;
-	char path[REPORT_PATH_SIZE];
-	const struct tree_node *at = find_place(load, parts, &whole);
-	join_parts(parts, path);
-	if (at->kind != TREE_TEXT && at->key != NULL)
-		at = at->key;
-	va_list list;
-	va_start(list, format);
-	report_add_list(load->report, at->line, at->column, path, format, list);
-	va_end(list);
-}
-
-void load_report_element(struct load *load, const char *const *parts, unsigned index, const char *format, ...)
-{
-	bool whole;
-	char path[REPORT_PATH_SIZE];
-	const struct tree_node *at = find_place(load, parts, &whole);
-	join_parts(parts, path);
-	if (whole && at->kind == TREE_LIST)
-		for (at = at->first; index > 0 && at->next != NULL; index--)
-			at = at->next;
-	else if (at->kind != TREE_TEXT && at->key != NULL)
-		at = at->key;
-	va_list list;
-	va_start(list, format);
-	report_add_list(load->report, at->line, at->column, path, format, list);
-	va_end(list);
-}
-
-bool load_has(const struct load *load, const char *const *parts)
-{
-	bool whole;
-	(void)find_place(load, parts, &whole);
-	return whole;
 }

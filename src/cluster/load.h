@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * load: what the steps of loading share: tree -> struct by the table of keys (load.c, load_value.c), then defaults that depend on
- * other keys (resolve.c), then what must hold between keys (validate.c, secret.c). Private to cluster/.
+ * other keys (resolve.c), then what must hold between keys (validate*.c, secret.c, pages.c). Private to cluster/.
  */
 #ifndef NOAH_CLUSTER_LOAD_H
 #define NOAH_CLUSTER_LOAD_H
@@ -25,22 +25,51 @@ void load_defaults(struct load *load, const char *parent, void *base);
 
 /* One value of the row's type into base + row->offset. False when it was wrong and has been reported. */
 bool load_value(struct load *load, const struct key *key, const struct tree_node *node, void *base) MUST_CHECK;
+/* Before an element of a list is read: what it takes from the struct around it. */
+void load_inherit(const struct key *element, void *item, const void *around);
 /* The index of the server with this name; CLUSTER_NO_SERVER after reporting an unknown one. */
 uint32_t load_find_server(struct load *load, const struct tree_node *node, struct span name) MUST_CHECK;
 
 /* For the steps after load_map: reports at the place of a key named by its parts, `load_report_at(load, AT("sites", name,
- * "check"), …)`. When the file does not have it (a default), the nearest thing around it is the place. */
+ * "check"), …)`. When the file does not have it (a default), the nearest thing around it is the place. A part "[2]" is the third
+ * element of a list (or the only one, when it stands without brackets); it is not printed. */
 #define AT(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+/* The same where the parts are found out: where the group of a site, a route or a service stands. */
+struct place {
+	const char *parts[10];
+	unsigned count; /* at most 4; behind them is room for those of place_at */
+	char index[12];
+};
+void place_of_site(struct place *place, const struct cluster_site *site);
+void place_of_route(struct place *place, const struct cluster_site *site, const struct cluster_route *route);
+void place_of_service(struct place *place, const struct cluster_service *service);
+void place_of_walk(struct place *place, const struct cluster_walk *walk);
+/* The parts of one or two keys under it (NULL: fewer); good until the next call. */
+const char *const *place_at(struct place *place, const char *key, const char *below);
+/* What the servers of the group are called there. */
+const char *place_servers(const struct place *place);
 void load_report_at(struct load *load, const char *const *parts, const char *format, ...) PRINTF_LIKE(3, 4);
 /* The same at the element `index` of the list; the path is that of the list. */
 void load_report_element(struct load *load, const char *const *parts, unsigned index, const char *format, ...) PRINTF_LIKE(4, 5);
 /* True when the file has this key. */
 bool load_has(const struct load *load, const char *const *parts);
+/* True when the file has a map of keys there. */
+bool load_has_map(const struct load *load, const char *const *parts);
 
 void load_resolve(struct load *load);
 void load_validate(struct load *load);
+/* Parts of it that have their own files. */
+void load_validate_group(struct load *load, const struct cluster_group *group, struct place *place);
+void load_validate_timing(struct load *load, const struct cluster_check *check, const char *const *timeout);
+void load_validate_apps(struct load *load, const struct cluster_app *apps, uint32_t count, const char *const *parts);
+void load_validate_site(struct load *load, const struct cluster_site *site);
+void load_validate_routes(struct load *load, const struct cluster_site *site);
+void load_validate_targets(struct load *load);
 void load_validate_listeners(struct load *load);
 /* Reads every password file. */
 void load_secrets(struct load *load);
+/* Gives each site with a `page` its place among the pages, and reads them when the files may be opened. */
+void load_pages(struct load *load, enum cluster_depth depth);
 
 #endif

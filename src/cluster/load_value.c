@@ -26,6 +26,9 @@ static void store_number(const struct key *key, void *base, uint64_t value)
 {
 	void *field = field_of(key, base);
 	switch (key->size) {
+	case 1:
+		*(uint8_t *)field = (uint8_t)value;
+		break;
 	case 2:
 		*(uint16_t *)field = (uint16_t)value;
 		break;
@@ -72,6 +75,20 @@ static bool load_number(struct load *load, const struct key *key, const struct t
 		            format_number(key, key->most, most));
 		return false;
 	}
+	if (key->unit_ms > 1 && value % key->unit_ms != 0) {
+		load_report(load, node, "`%.40s` is not a whole number of seconds", node->text.start);
+		return false;
+	}
+	store_number(key, base, key->unit_ms > 1 ? value / key->unit_ms : value);
+	return true;
+}
+
+static bool load_bool(struct load *load, const struct key *key, const struct tree_node *node, void *base)
+{
+	char why[VALUE_WHY_SIZE];
+	bool value;
+	if (!value_parse_bool(node->text, &value, why))
+		return report_why(load, node, why);
 	store_number(key, base, value);
 	return true;
 }
@@ -89,15 +106,34 @@ static bool store_text(struct load *load, const struct key *key, const struct tr
 	return true;
 }
 
+/* What is wrong with the text of this type, in `why`. */
+static bool check_text(const struct key *key, struct span text, char why[VALUE_WHY_SIZE])
+{
+	bool is_cookie = strcmp(key_word_of(key), "sticky") == 0;
+	switch (key->type) {
+	case KEY_NAME:
+		return value_check_name(text, why);
+	case KEY_URL_PATH:
+		return value_check_url_path(text, why);
+	case KEY_HOST:
+		return value_check_host(text, false, why);
+	case KEY_HOST_PATTERN:
+		return value_check_host(text, true, why);
+	case KEY_FILE_TYPE:
+		return value_check_file_type(text, why);
+	case KEY_TOKEN:
+		return value_check_token(text, is_cookie ? "cookie" : "header", why);
+	case KEY_REDIRECT:
+		return value_check_redirect(text, why);
+	default:
+		return true;
+	}
+}
+
 static bool load_text(struct load *load, const struct key *key, const struct tree_node *node, void *base)
 {
 	char why[VALUE_WHY_SIZE];
-	bool good = true;
-	if (key->type == KEY_NAME)
-		good = value_check_name(node->text, why);
-	else if (key->type == KEY_URL_PATH)
-		good = value_check_url_path(node->text, why);
-	if (!good)
+	if (!check_text(key, node->text, why))
 		return report_why(load, node, why);
 	if (node->text.size == 0) {
 		load_report(load, node, "the text is empty; write for example `%s`", key->example);
@@ -115,37 +151,92 @@ static bool load_text(struct load *load, const struct key *key, const struct tre
 	return store_text(load, key, node, base);
 }
 
-static bool load_host(struct load *load, const struct key *key, const struct tree_node *node, void *base)
+/* Where case means nothing, it is small in the snapshot. */
+static bool load_small_text(struct load *load, const struct key *key, const struct tree_node *node, void *base)
 {
-	char why[VALUE_WHY_SIZE];
-	if (!value_check_host(node->text, why))
-		return report_why(load, node, why);
-	if (!store_text(load, key, node, base))
+	if (!load_text(load, key, node, base))
 		return false;
 	for (char *letter = field_of(key, base); *letter != '\0'; letter++)
 		*letter = (char)tolower((unsigned char)*letter);
 	return true;
 }
 
-static bool load_choice(struct load *load, const struct key *key, const struct tree_node *node, void *base)
+/* ---- one of several words ------------------------------------------------------------------------------------- */
+
+static void report_unknown_word(struct load *load, const struct key *key, const struct tree_node *node, const char *more)
 {
 	struct suggestion suggestion = {0};
-	char known[120] = "";
+	char known[160] = "";
 	size_t used = 0;
-	for (const struct key_word *word = key->words; word->word != NULL; word++) {
-		if (strcmp(word->word, node->text.start) == 0) {
-			*(uint8_t *)field_of(key, base) = word->value;
-			return true;
-		}
+	for (const struct key_word *word = key->words; word->word != NULL && used < sizeof(known); word++) {
 		suggest_consider(&suggestion, node->text.start, word->word);
-		if (used < sizeof(known))
-			used += (size_t)snprintf(known + used, sizeof(known) - used, "%s`%s`", used == 0 ? "" : " or ", word->word);
+		used += (size_t)snprintf(known + used, sizeof(known) - used, "%s`%s`", used == 0 ? "" : " or ", word->word);
 	}
 	if (suggestion.word != NULL)
 		load_report(load, node, "`%.60s` is not known; did you mean `%s`?", node->text.start, suggestion.word);
 	else
-		load_report(load, node, "`%.60s` is not known; write %s", node->text.start, known);
+		load_report(load, node, "`%.60s` is not known; write %s%s", node->text.start, known, more);
+}
+
+static bool load_choice(struct load *load, const struct key *key, const struct tree_node *node, void *base)
+{
+	for (const struct key_word *word = key->words; word->word != NULL; word++)
+		if (strcmp(word->word, node->text.start) == 0) {
+			store_number(key, base, word->value);
+			return true;
+		}
+	report_unknown_word(load, key, node, "");
 	return false;
+}
+
+/* "path", "header X-Name": words that end in NAME stand before a name. */
+static bool load_hash(struct load *load, const struct key *key, const struct tree_node *node, void *base)
+{
+	struct cluster_group *group = field_of(key, base);
+	struct span name = node->text, first = span_cut(&name, ' ');
+	char why[VALUE_WHY_SIZE];
+	for (const struct key_word *word = key->words; word->word != NULL; word++) {
+		struct span rest = span_of_text(word->word);
+		bool is_same = span_equal(span_cut(&rest, ' '), first), has_name = rest.start != NULL;
+		if (!is_same || (!has_name && name.start != NULL))
+			continue;
+		name = span_trim(name);
+		if (has_name && name.size == 0) {
+			load_report(load, node, "`%.*s` needs a name; write for example `%.*s %s`", (int)first.size, first.start,
+			            (int)first.size, first.start, word->value == HASH_HEADER ? "X-User" : "session");
+			return false;
+		}
+		if (has_name && !value_check_token(name, word->value == HASH_HEADER ? "header" : "cookie", why))
+			return report_why(load, node, why);
+		group->hash = (uint8_t)word->value;
+		memset(group->hash_name, 0, sizeof(group->hash_name));
+		if (has_name)
+			memcpy(group->hash_name, name.start, name.size);
+		return true;
+	}
+	report_unknown_word(load, key, node, "");
+	return false;
+}
+
+static bool load_log_target(struct load *load, const struct key *key, const struct tree_node *node, void *base)
+{
+	struct cluster_log *log = field_of(key, base);
+	for (const struct key_word *word = key->words; word->word != NULL; word++)
+		if (strcmp(word->word, node->text.start) == 0) {
+			log->access_to = (uint8_t)word->value;
+			return true;
+		}
+	if (node->text.start[0] != '/') {
+		report_unknown_word(load, key, node, ", or the whole path of a file, which begins with `/`");
+		return false;
+	}
+	const struct key file = {.type = KEY_FILE,
+	                         .path = key->path,
+	                         .example = key->example,
+	                         .offset = offsetof(struct cluster_log, access_file),
+	                         .size = sizeof(log->access_file)};
+	log->access_to = LOG_TO_FILE;
+	return load_text(load, &file, node, log);
 }
 
 /* ---- servers -------------------------------------------------------------------------------------------------- */
@@ -190,6 +281,10 @@ static bool load_app_server(struct load *load, const struct key *key, const stru
 	uint32_t server = load_find_server(load, node, name);
 	if (server == CLUSTER_NO_SERVER)
 		return false;
+	if (port == 0) {
+		load_report(load, node, "`%.60s` has no port; write for example `%.60s:22`", node->text.start, node->text.start);
+		return false;
+	}
 	app->server = (uint16_t)server;
 	app->address = load->cluster->servers[server].address;
 	app->address.port = port;
@@ -209,6 +304,53 @@ static bool load_app(struct load *load, const struct key *key, const struct tree
 	return load->report->total == before;
 }
 
+/* "/etc/noah/both.pem", "self-signed", or { chain: …, key: … }. */
+static bool load_certificate(struct load *load, const struct key *key, const struct tree_node *node, void *base)
+{
+	struct cluster_certificate *certificate = field_of(key, base);
+	const struct key file = {.type = KEY_FILE,
+	                         .path = key->path,
+	                         .example = "/etc/noah/example.pem",
+	                         .offset = offsetof(struct cluster_certificate, chain),
+	                         .size = sizeof(certificate->chain)};
+	if (node->kind == TREE_MAP) {
+		unsigned before = load->report->total;
+		load_map(load, node, key->path, base);
+		return load->report->total == before;
+	}
+	certificate->self_signed = strcmp(node->text.start, "self-signed") == 0;
+	if (certificate->self_signed)
+		return true;
+	if (node->text.start[0] == '/')
+		return load_text(load, &file, node, certificate);
+	load_report(load, node, "`%.60s` is neither the whole path of a PEM file, which begins with `/`, nor `self-signed`",
+	            node->text.start);
+	return false;
+}
+
+/* What a route does not say is as its site says; that stands in it already (load_inherit). */
+static bool load_route(struct load *load, const struct key *key, const struct tree_node *node, void *base)
+{
+	if (node->kind != TREE_MAP) {
+		load_report(load, node, "a route is keys with values, for example `{ path: /api/, apps: [web2:9000] }`");
+		return false;
+	}
+	load_map(load, node, key->path, base);
+	return true;
+}
+
+void load_inherit(const struct key *element, void *item, const void *around)
+{
+	if (element->type != KEY_ROUTE)
+		return;
+	struct cluster_route *route = item;
+	const struct cluster_site *site = around;
+	route->group = site->group;
+	memset(route->group.apps, 0, sizeof(route->group.apps));
+	route->group.app_count = 0;
+	route->limits = site->limits;
+}
+
 static bool load_on(struct load *load, const struct key *key, const struct tree_node *node, void *base)
 {
 	uint64_t *on = field_of(key, base);
@@ -225,12 +367,27 @@ static bool load_on(struct load *load, const struct key *key, const struct tree_
 
 /* ---- addresses and checks ------------------------------------------------------------------------------------- */
 
-static bool load_address(struct load *load, const struct key *key, const struct tree_node *node, void *base)
+static bool load_ip(struct load *load, const struct key *key, const struct tree_node *node, void *base)
 {
 	char why[VALUE_WHY_SIZE];
-	struct address *address = field_of(key, base);
-	bool good = key->type == KEY_IP ? value_parse_ip(node->text, address, why)
-	                                : value_parse_listen(node->text, key->type == KEY_LISTEN_HTTP, address, why);
+	return value_parse_ip(node->text, field_of(key, base), why) || report_why(load, node, why);
+}
+
+static bool load_listen(struct load *load, const struct key *key, const struct tree_node *node, void *base)
+{
+	char why[VALUE_WHY_SIZE];
+	struct cluster_listen *listen = field_of(key, base);
+	bool tls = false, good;
+	if (key->type == KEY_LISTEN_HTTP) {
+		good = value_parse_listen(node->text, VALUE_LISTEN_SITE, &listen->address, &tls, why);
+		listen->tls = tls;
+	} else {
+		good = value_parse_listen(node->text,
+		                          key->type == KEY_LISTEN_TCP     ? VALUE_LISTEN_TCP
+		                          : key->type == KEY_LISTEN_ADMIN ? VALUE_LISTEN_ADMIN
+		                                                          : VALUE_LISTEN_DATABASE,
+		                          field_of(key, base), NULL, why);
+	}
 	return good || report_why(load, node, why);
 }
 
@@ -248,17 +405,26 @@ static bool load_check_get(struct load *load, const struct key *key, const struc
 	if (!value_check_url_path(node->text, why))
 		return report_why(load, node, why);
 	check->kind = CHECK_HTTP;
-	memcpy(check->path, node->text.start, node->text.size + 1);
+	check->digest = DIGEST_NONE; /* of a route: that of its site's page is another one */
+	memset(check->digest_bytes, 0, sizeof(check->digest_bytes));
+	memset(check->path, 0, sizeof(check->path));
+	memcpy(check->path, node->text.start, node->text.size);
 	return true;
 }
 
 static bool load_check_tcp(struct load *load, const struct key *key, const struct tree_node *node, void *base)
 {
-	(void)key, (void)base; /* what holds without `get`; both together are refused in validate.c */
-	if (strcmp(node->text.start, "true") == 0)
+	/* what holds without `get`; a route ends its site's `get` with it. Both together are refused in validate_group.c */
+	struct cluster_check *check = field_of(key, base);
+	if (strcmp(node->text.start, "true") == 0) {
+		check->kind = CHECK_TCP;
+		check->digest = DIGEST_NONE;
+		memset(check->digest_bytes, 0, sizeof(check->digest_bytes));
+		memset(check->path, 0, sizeof(check->path));
+		memset(check->host, 0, sizeof(check->host));
 		return true;
-	load_report(load, node, "`%.40s` says nothing; write `tcp: true`, or `get: /servercheck.txt` for a check by HTTP",
-	            node->text.start);
+	}
+	load_report(load, node, "`%.40s` says nothing; write `tcp: true`, or take it out", node->text.start);
 	return false;
 }
 
@@ -274,7 +440,8 @@ static bool load_check_digest(struct load *load, const struct key *key, const st
 
 bool load_value(struct load *load, const struct key *key, const struct tree_node *node, void *base)
 {
-	if (node->kind != TREE_TEXT && key->type != KEY_APP) {
+	bool may_be_map = key->type == KEY_APP || key->type == KEY_CERTIFICATE || key->type == KEY_ROUTE;
+	if (node->kind != TREE_TEXT && (!may_be_map || node->kind == TREE_LIST)) {
 		load_report(load, node, "a single value is expected here, not a %s", node->kind == TREE_LIST ? "list" : "map of keys");
 		return false;
 	}
@@ -287,17 +454,34 @@ bool load_value(struct load *load, const struct key *key, const struct tree_node
 	case KEY_SIZE:
 	case KEY_NUMBER:
 		return load_number(load, key, node, base);
+	case KEY_BOOL:
+		return load_bool(load, key, node, base);
 	case KEY_NAME:
 	case KEY_TEXT:
 	case KEY_FILE:
 	case KEY_URL_PATH:
+	case KEY_TOKEN:
+	case KEY_REDIRECT:
 		return load_text(load, key, node, base);
 	case KEY_HOST:
-		return load_host(load, key, node, base);
+	case KEY_HOST_PATTERN:
+	case KEY_FILE_TYPE:
+		return load_small_text(load, key, node, base);
 	case KEY_IP:
+		return load_ip(load, key, node, base);
 	case KEY_LISTEN_HTTP:
 	case KEY_LISTEN_DATABASE:
-		return load_address(load, key, node, base);
+	case KEY_LISTEN_TCP:
+	case KEY_LISTEN_ADMIN:
+		return load_listen(load, key, node, base);
+	case KEY_CERTIFICATE:
+		return load_certificate(load, key, node, base);
+	case KEY_ROUTE:
+		return load_route(load, key, node, base);
+	case KEY_HASH:
+		return load_hash(load, key, node, base);
+	case KEY_LOG_TARGET:
+		return load_log_target(load, key, node, base);
 	case KEY_ON:
 		return load_on(load, key, node, base);
 	case KEY_APP:

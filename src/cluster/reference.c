@@ -47,11 +47,26 @@ static const char *kind_of(const struct key *key)
 	case KEY_CHECK_GET:
 		return "path";
 	case KEY_HOST:
+	case KEY_HOST_PATTERN:
 		return "host name";
+	case KEY_FILE_TYPE:
+		return "ending";
+	case KEY_TOKEN:
+		return "name";
+	case KEY_REDIRECT:
+		return "URL or path";
+	case KEY_CERTIFICATE:
+		return "file, keys below, or `self-signed`";
+	case KEY_ROUTE:
+		return "keys below";
+	case KEY_BOOL:
+		return "`true` or `false`";
 	case KEY_IP:
 		return "address";
 	case KEY_LISTEN_HTTP:
 	case KEY_LISTEN_DATABASE:
+	case KEY_LISTEN_TCP:
+	case KEY_LISTEN_ADMIN:
 		return "place to listen";
 	case KEY_ON:
 		return "server";
@@ -65,7 +80,10 @@ static const char *kind_of(const struct key *key)
 	case KEY_NUMBER:
 		return "number";
 	case KEY_CHOICE:
+	case KEY_HASH:
 		return "word";
+	case KEY_LOG_TARGET:
+		return "file or word";
 	case KEY_STATUS:
 		return "codes";
 	case KEY_CHECK_TCP:
@@ -97,6 +115,8 @@ static void print_kind(const struct key *key, FILE *out)
 		fprintf(out, ", %llu to %llu", (unsigned long long)key->least, (unsigned long long)key->most);
 		break;
 	case KEY_CHOICE:
+	case KEY_HASH:
+	case KEY_LOG_TARGET:
 		for (const struct key_word *word = key->words; word->word != NULL; word++)
 			fprintf(out, "%s`%s`", word == key->words ? ": " : " or ", word->word);
 		break;

@@ -4,6 +4,8 @@
  */
 #include "cluster/load.h"
 
+#include <stdio.h>
+
 static uint64_t all_servers(const struct cluster *cluster)
 {
 	return (1ull << cluster->server_count) - 1; /* CLUSTER_SERVERS_MOST < 64 */
@@ -22,9 +24,10 @@ static uint64_t public_servers(const struct cluster *cluster)
 static uint64_t app_servers(const struct cluster *cluster)
 {
 	uint64_t on = 0;
-	for (uint32_t i = 0; i < cluster->site_count; i++)
-		for (uint32_t j = 0; j < cluster->sites[i].group.app_count; j++)
-			on |= 1ull << cluster->sites[i].group.apps[j].server;
+	struct cluster_walk walk = {0};
+	while (cluster_walk_groups(cluster, &walk))
+		for (uint32_t i = 0; walk.service == NULL && i < walk.group->app_count; i++)
+			on |= 1ull << walk.group->apps[i].server;
 	return on;
 }
 
@@ -34,13 +37,70 @@ static void shorten_timeout(const struct load *load, struct cluster_check *check
 		check->timeout_ms = check->every_ms;
 }
 
+/* `host` is that of the site's checks; NULL for a service, which has none by HTTP. */
+static void resolve_group(const struct load *load, struct cluster_group *group, struct place *place, const char *host)
+{
+	/* `hash` alone says how it is balanced, unless `balance` says something else beside it (refused in validate_group.c) */
+	if (load_has(load, place_at(place, "hash", NULL)) && !load_has(load, place_at(place, "balance", NULL)))
+		group->balance = BALANCE_HASH;
+	if (group->balance != BALANCE_HASH) {
+		group->hash = HASH_ADDRESS;
+		memset(group->hash_name, 0, sizeof(group->hash_name));
+	}
+	if (group->check.kind == CHECK_HTTP && group->check.host[0] == '\0')
+		snprintf(group->check.host, sizeof(group->check.host), "%s", host);
+	shorten_timeout(load, &group->check, place_at(place, "check", "timeout"));
+	for (struct cluster_app *app = group->apps; app < group->apps + group->app_count; app++)
+		if (app->connections_most == 0) {
+			app->connections_most = group->connections_most;
+			app->cap_of_group = true;
+		}
+}
+
+static bool has_tls(const struct cluster_site *site)
+{
+	for (uint32_t i = 0; i < site->listen_count; i++)
+		if (site->listen[i].tls)
+			return true;
+	return false;
+}
+
+static void resolve_listen(const struct load *load, struct cluster_site *site)
+{
+	if (!load_has(load, AT("sites", site->name, "listen"))) {
+		site->listen[0].address = (struct address){.family = ADDRESS_IPV6, .port = 80};
+		site->listen_count = 1;
+		if (load_has(load, AT("sites", site->name, "certificate")))
+			site->listen[site->listen_count++] =
+			    (struct cluster_listen){.address = {.family = ADDRESS_IPV6, .port = 443}, .tls = true};
+	}
+	if (!load_has(load, AT("sites", site->name, "https", "redirect")))
+		site->redirect_to_https = has_tls(site);
+}
+
 static void resolve_site(const struct load *load, struct cluster_site *site, uint64_t on)
 {
+	struct place place;
 	if (site->on == 0)
 		site->on = on;
-	if (site->group.check.kind == CHECK_HTTP && site->group.check.host[0] == '\0')
-		memcpy(site->group.check.host, site->names[0], sizeof(site->group.check.host));
-	shorten_timeout(load, &site->group.check, AT("sites", site->name, "check", "timeout"));
+	resolve_listen(load, site);
+	place_of_site(&place, site);
+	resolve_group(load, &site->group, &place, site->names[0]);
+	for (struct cluster_route *route = site->routes; route < site->routes + site->route_count; route++) {
+		place_of_route(&place, site, route);
+		resolve_group(load, &route->group, &place, site->names[0]);
+		if (route->redirect[0] != '\0' && route->redirect_status == 0)
+			route->redirect_status = 301;
+	}
+}
+
+static void resolve_service(const struct load *load, struct cluster_service *service, uint64_t on)
+{
+	struct place place;
+	place_of_service(&place, service);
+	if (service->on == 0)
+		service->on = on;
+	resolve_group(load, &service->group, &place, NULL);
 }
 
 static void resolve_database(const struct load *load, struct cluster_database *database, uint64_t on)
@@ -55,8 +115,12 @@ void load_resolve(struct load *load)
 {
 	struct cluster *cluster = load->cluster;
 	uint64_t visitors = public_servers(cluster), programs = app_servers(cluster);
+	if (visitors == 0)
+		visitors = all_servers(cluster);
 	for (uint32_t i = 0; i < cluster->site_count; i++)
-		resolve_site(load, &cluster->sites[i], visitors != 0 ? visitors : all_servers(cluster));
+		resolve_site(load, &cluster->sites[i], visitors);
+	for (uint32_t i = 0; i < cluster->service_count; i++)
+		resolve_service(load, &cluster->services[i], visitors);
 	for (uint32_t i = 0; i < cluster->database_count; i++)
 		resolve_database(load, &cluster->databases[i], programs != 0 ? programs : all_servers(cluster));
 }

@@ -10,7 +10,10 @@
 #include <jansson.h>
 
 #define NAME_PATTERN   "^[A-Za-z0-9][A-Za-z0-9._-]*$"
-#define HOST_PATTERN   "^(\\*|[A-Za-z0-9_][A-Za-z0-9_.-]*|\\[[0-9A-Fa-f:.]+\\])$"
+#define HOST_WORDS     "[A-Za-z0-9_][A-Za-z0-9_.-]*|\\[[0-9A-Fa-f:.]+\\]"
+#define HOST_PATTERN   "^(" HOST_WORDS ")$"
+#define HOSTS_PATTERN  "^(\\*|(\\*\\.)?(" HOST_WORDS "))$"
+#define TOKEN_PATTERN  "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 #define IP_PATTERN     "^([0-9]{1,3}(\\.[0-9]{1,3}){3}|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)$"
 #define PORT_PATTERN   "[0-9]{1,5}"
 #define LISTEN_PATTERN "([0-9]{1,3}(\\.[0-9]{1,3}){3}|\\[[0-9A-Fa-f:.]+\\]):" PORT_PATTERN
@@ -68,13 +71,40 @@ static json_t *make_either(json_t *a, json_t *b)
 	return schema;
 }
 
+/* Words that look like numbers are numbers to an editor. */
 static json_t *make_choice(const struct key_word *words)
 {
 	json_t *schema = must(json_object()), *list = must(json_array());
-	for (const struct key_word *word = words; word->word != NULL; word++)
+	for (const struct key_word *word = words; word->word != NULL; word++) {
+		char *end;
+		double number = strtod(word->word, &end);
 		add(list, json_string(word->word));
+		if (*end == '\0')
+			add(list, strchr(word->word, '.') == NULL ? json_integer((json_int_t)number) : json_real(number));
+	}
 	set(schema, "enum", list);
 	return schema;
+}
+
+/* "address", "header NAME": a pattern of all of them. */
+static json_t *make_hash(const struct key_word *words)
+{
+	char pattern[256] = "^(";
+	size_t used = strlen(pattern);
+	for (const struct key_word *word = words; word->word != NULL; word++) {
+		size_t size = strcspn(word->word, " ");
+		used += (size_t)snprintf(pattern + used, sizeof(pattern) - used, "%s%.*s%s", word == words ? "" : "|", (int)size,
+		                         word->word, word->word[size] == ' ' ? " +" TOKEN_PATTERN : "");
+	}
+	ASSERT(used + 3 < sizeof(pattern));
+	memcpy(pattern + used, ")$", 3);
+	return make_pattern(pattern);
+}
+
+static json_t *make_log_target(const struct key *key)
+{
+	json_t *choice = make_choice(key->words), *file = make_pattern("^/");
+	return make_either(choice, file);
 }
 
 /* A map of the keys right under `parent`. */
@@ -95,8 +125,22 @@ static json_t *make_map(const char *parent)
 	return schema;
 }
 
+/* One of the keys must be there. */
+static json_t *make_any_required(const char *const *words, unsigned count)
+{
+	json_t *choices = must(json_array());
+	for (unsigned i = 0; i < count; i++) {
+		json_t *choice = must(json_object()), *names = must(json_array());
+		add(names, json_string(words[i]));
+		set(choice, "required", names);
+		add(choices, choice);
+	}
+	return choices;
+}
+
 static json_t *make_named(const struct key *key)
 {
+	static const char *const site_needs[] = {"apps", "page"};
 	char inside[KEY_PATH_SIZE];
 	json_t *schema = make_type("object");
 	json_t *names = make_pattern(key->type == KEY_HOST_MAP ? HOST_PATTERN : NAME_PATTERN);
@@ -104,7 +148,10 @@ static json_t *make_named(const struct key *key)
 	set(schema, "propertyNames", names);
 	set(schema, "minProperties", json_integer((json_int_t)key->least));
 	set(schema, "maxProperties", json_integer((json_int_t)key->most));
-	set(schema, "additionalProperties", make_map(key_inside(key, inside)));
+	json_t *entry = make_map(key_inside(key, inside));
+	if (key->type == KEY_HOST_MAP)
+		set(entry, "anyOf", make_any_required(site_needs, COUNT_OF(site_needs)));
+	set(schema, "additionalProperties", entry);
 	return schema;
 }
 
@@ -144,6 +191,14 @@ static json_t *make_value(const struct key *key)
 		return make_text(key, "^/");
 	case KEY_HOST:
 		return make_text(key, HOST_PATTERN);
+	case KEY_HOST_PATTERN:
+		return make_text(key, HOSTS_PATTERN);
+	case KEY_FILE_TYPE:
+		return make_text(key, "^[A-Za-z0-9_-]+$");
+	case KEY_TOKEN:
+		return make_text(key, "^" TOKEN_PATTERN "$");
+	case KEY_REDIRECT:
+		return make_text(key, "^(https?://[^/]|/)");
 	case KEY_CHECK_GET:
 		return make_pattern("^/[!-\"$-~]*$");
 	case KEY_IP:
@@ -151,9 +206,23 @@ static json_t *make_value(const struct key *key)
 	case KEY_ON:
 		return make_pattern(NAME_PATTERN);
 	case KEY_LISTEN_HTTP:
-		return make_either(make_integer(1, 65535), make_pattern("^(http|" LISTEN_PATTERN ")$"));
+		return make_either(make_integer(1, 65535),
+		                   make_pattern("^(https?|(https?:)?" LISTEN_PATTERN "|https?:" PORT_PATTERN ")$"));
 	case KEY_LISTEN_DATABASE:
 		return make_either(make_integer(1, 65535), make_pattern("^(/.*|" LISTEN_PATTERN ")$"));
+	case KEY_LISTEN_TCP:
+	case KEY_LISTEN_ADMIN:
+		return make_either(make_integer(1, 65535), make_pattern("^" LISTEN_PATTERN "$"));
+	case KEY_CERTIFICATE:
+		return make_either(make_pattern("^(self-signed|/.*)$"), make_map(key->path));
+	case KEY_ROUTE:
+		return make_map(key->path);
+	case KEY_HASH:
+		return make_hash(key->words);
+	case KEY_LOG_TARGET:
+		return make_log_target(key);
+	case KEY_BOOL:
+		return make_type("boolean");
 	case KEY_APP:
 		return make_either(make_pattern(APP_PATTERN), make_map(key->path));
 	case KEY_APP_SERVER:
@@ -188,27 +257,23 @@ static json_t *schema_of(const struct key *key)
 		set(schema, "description", json_string(key->about));
 	if (key->standard != NULL)
 		set(schema, "default",
-		    key->type == KEY_NUMBER ? json_integer((json_int_t)strtoll(key->standard, NULL, 10)) : json_string(key->standard));
+		    key->type == KEY_NUMBER ? json_integer((json_int_t)strtoll(key->standard, NULL, 10))
+		    : key->type == KEY_BOOL ? json_boolean(key->standard[0] == 't')
+		                            : json_string(key->standard));
 	return schema;
 }
 
 void cluster_print_schema(FILE *out)
 {
-	static const char *const parts[] = {"sites", "databases"};
-	json_t *schema = make_map(""), *choices = must(json_array()), *whole = must(json_object());
-	for (unsigned i = 0; i < COUNT_OF(parts); i++) {
-		json_t *choice = must(json_object()), *names = must(json_array());
-		add(names, json_string(parts[i]));
-		set(choice, "required", names);
-		add(choices, choice);
-	}
+	static const char *const parts[] = {"sites", "databases", "services"};
+	json_t *schema = make_map(""), *whole = must(json_object());
 	set(whole, "$schema", json_string("https://json-schema.org/draft/2020-12/schema"));
 	set(whole, "title", json_string("noah cluster file"));
 	int result = json_object_update(whole, schema);
 	ASSERT(result == 0);
 	json_decref(schema);
-	set(whole, "anyOf", choices);
-	char *text = json_dumps(whole, JSON_INDENT(2));
+	set(whole, "anyOf", make_any_required(parts, COUNT_OF(parts)));
+	char *text = json_dumps(whole, JSON_INDENT(2) | JSON_REAL_PRECISION(3));
 	ASSERT(text != NULL);
 	fprintf(out, "%s\n", text);
 	free(text);

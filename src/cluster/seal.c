@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define SEALS      (F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)
-#define SPARE_SIZE 4096u /* pages that hold only zeros are left out: most of a small cluster's snapshot */
+#define SPARE_SIZE 4096u /* pages that hold only zeros stay holes: nearly all of a small cluster's snapshot */
 
 static bool is_zero(const char *bytes, size_t size)
 {
@@ -54,7 +54,8 @@ static bool is_sound(const struct cluster *cluster)
 {
 	return cluster->magic == CLUSTER_MAGIC && cluster->version == CLUSTER_VERSION &&
 	       cluster->server_count <= CLUSTER_SERVERS_MOST && cluster->site_count <= CLUSTER_SITES_MOST &&
-	       cluster->database_count <= CLUSTER_DATABASES_MOST &&
+	       cluster->database_count <= CLUSTER_DATABASES_MOST && cluster->service_count <= CLUSTER_SERVICES_MOST &&
+	       cluster->page_count <= CLUSTER_PAGES_MOST &&
 	       (cluster->self == CLUSTER_NO_SERVER || cluster->self < cluster->server_count);
 }
 

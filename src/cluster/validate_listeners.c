@@ -7,57 +7,81 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LISTENERS_MOST ((CLUSTER_SITES_MOST + CLUSTER_DATABASES_MOST) * CLUSTER_LISTEN_MOST)
+#define LISTENERS_MOST ((CLUSTER_SITES_MOST + CLUSTER_DATABASES_MOST + CLUSTER_SERVICES_MOST + 1) * CLUSTER_LISTEN_MOST)
 
-/* One entry of a `listen`. Exactly one of site and database is set. */
+/* One entry of a `listen`. */
 struct listener {
-	const struct cluster_site *site;
-	const struct cluster_database *database;
+	const char *section, *name;      /* "sites" and the site's name; "admin" and NULL */
+	const struct cluster_site *site; /* of a site; NULL: another thing */
 	const struct address *address;
+	bool tls;
 	uint64_t on; /* the servers on which it is really opened */
 	unsigned index;
 };
 
-static const char *section_of(const struct listener *listener)
-{
-	return listener->site != NULL ? "sites" : "databases";
-}
-
-static const char *name_of(const struct listener *listener)
-{
-	return listener->site != NULL ? listener->site->name : listener->database->name;
-}
+struct listeners {
+	struct listener *items;
+	unsigned count;
+};
 
 static bool same_owner(const struct listener *a, const struct listener *b)
 {
-	return a->site == b->site && a->database == b->database;
+	return a->section == b->section && a->name == b->name;
 }
 
-static uint64_t opened_on(const struct cluster *cluster, uint64_t on, const struct address *address)
+/* "sites.example.com", "admin" */
+static const char *owner_of(const struct listener *listener, char out[CLUSTER_NAME_SIZE + 16])
 {
-	uint64_t result = 0;
+	snprintf(out, CLUSTER_NAME_SIZE + 16, "%s%s%s", listener->section, listener->name == NULL ? "" : ".",
+	         listener->name == NULL ? "" : listener->name);
+	return out;
+}
+
+static void report_listener(struct load *load, const struct listener *listener, const char *text)
+{
+	const char *const named[] = {listener->section, listener->name, "listen", NULL}, *const alone[] = {listener->section,
+	                                                                                                   "listen", NULL};
+	load_report_element(load, listener->name != NULL ? named : alone, listener->index, "%s", text);
+}
+
+static void add_listener(const struct cluster *cluster, struct listeners *listeners, struct listener listener, uint64_t on)
+{
 	for (uint32_t i = 0; i < cluster->server_count; i++)
-		if (cluster_listens_on(cluster, on, address, i))
-			result |= 1ull << i;
-	return result;
+		if (cluster_listens_on(cluster, on, listener.address, i))
+			listener.on |= 1ull << i;
+	ASSERT(listeners->count < LISTENERS_MOST);
+	listeners->items[listeners->count++] = listener;
 }
 
-static unsigned gather_listeners(const struct cluster *cluster, struct listener *out)
+static void add_listeners(const struct cluster *cluster, struct listeners *listeners, const char *section, const char *name,
+                          const struct address *list, uint32_t count, uint64_t on)
 {
-	unsigned count = 0;
-	for (uint32_t i = 0; i < cluster->site_count; i++) {
-		const struct cluster_site *site = &cluster->sites[i];
-		for (uint32_t j = 0; j < site->listen_count; j++)
-			out[count++] = (struct listener){.site = site, .address = &site->listen[j].address, .index = j};
-	}
-	for (uint32_t i = 0; i < cluster->database_count; i++) {
-		const struct cluster_database *database = &cluster->databases[i];
-		for (uint32_t j = 0; j < database->listen_count; j++)
-			out[count++] = (struct listener){.database = database, .address = &database->listen[j], .index = j};
-	}
-	for (unsigned i = 0; i < count; i++)
-		out[i].on = opened_on(cluster, out[i].site != NULL ? out[i].site->on : out[i].database->on, out[i].address);
-	return count;
+	for (uint32_t i = 0; i < count; i++)
+		add_listener(cluster, listeners, (struct listener){.section = section, .name = name, .address = &list[i], .index = i},
+		             on);
+}
+
+static void gather_listeners(const struct cluster *cluster, struct listeners *out)
+{
+	static const char sites[] = "sites", databases[] = "databases", services[] = "services", admin[] = "admin";
+	for (const struct cluster_site *site = cluster->sites; site < cluster->sites + cluster->site_count; site++)
+		for (uint32_t i = 0; i < site->listen_count; i++)
+			add_listener(cluster, out,
+			             (struct listener){.section = sites,
+			                               .name = site->name,
+			                               .site = site,
+			                               .address = &site->listen[i].address,
+			                               .tls = site->listen[i].tls,
+			                               .index = i},
+			             site->on);
+	for (uint32_t i = 0; i < cluster->database_count; i++)
+		add_listeners(cluster, out, databases, cluster->databases[i].name, cluster->databases[i].listen,
+		              cluster->databases[i].listen_count, cluster->databases[i].on);
+	for (uint32_t i = 0; i < cluster->service_count; i++)
+		add_listeners(cluster, out, services, cluster->services[i].name, cluster->services[i].listen,
+		              cluster->services[i].listen_count, cluster->services[i].on);
+	add_listeners(cluster, out, admin, NULL, cluster->admin.listen, cluster->admin.listen_count,
+	              (1ull << cluster->server_count) - 1);
 }
 
 /* [::] takes IPv4 and IPv6 (net_listen makes it dual-stack), 0.0.0.0 all of IPv4. */
@@ -101,60 +125,72 @@ static void compare_names(struct load *load, const struct listener *a, const str
 static void compare_listeners(struct load *load, const struct listener *a, const struct listener *b)
 {
 	uint64_t both = a->on & b->on;
-	char a_text[ADDRESS_TEXT_SIZE], b_text[ADDRESS_TEXT_SIZE];
+	char a_text[ADDRESS_TEXT_SIZE], b_text[ADDRESS_TEXT_SIZE], owner[CLUSTER_NAME_SIZE + 16], text[400] = "";
 	bool equal = address_equal(a->address, b->address);
 	if (both == 0 || (!equal && !covers(a->address, b->address) && !covers(b->address, a->address)))
 		return;
-	const char *const parts[] = {section_of(b), name_of(b), "listen", NULL};
+	const char *server = first_server(load->cluster, both);
 	address_format(a->address, a_text);
 	address_format(b->address, b_text);
 	if (equal && same_owner(a, b))
-		load_report_element(load, parts, b->index, "`%s` stands here twice", b_text);
+		snprintf(text, sizeof(text), "`%s` stands here twice", b_text);
+	else if (equal && a->site != NULL && b->site != NULL && a->tls != b->tls)
+		snprintf(text, sizeof(text),
+		         "site %s listens on %s %s TLS on server %s already; a port is one or the other, for all sites", a->name, a_text,
+		         a->tls ? "with" : "without", server);
 	else if (equal && a->site != NULL && b->site != NULL)
 		compare_names(load, a, b, both);
 	else if (equal)
-		load_report_element(load, parts, b->index, "%s.%s listens on %s on server %s already; give one of them another port",
-		                    section_of(a), name_of(a), a_text, first_server(load->cluster, both));
+		snprintf(text, sizeof(text), "%s listens on %s on server %s already; give one of them another port", owner_of(a, owner),
+		         a_text, server);
 	else
-		load_report_element(load, parts, b->index,
-		                    "%s and %s (%s.%s) overlap on server %s; write the same for both, or give one another port", b_text,
-		                    a_text, section_of(a), name_of(a), first_server(load->cluster, both));
+		snprintf(text, sizeof(text), "%s and %s (%s) overlap on server %s; write the same for both, or give one another port",
+		         b_text, a_text, owner_of(a, owner), server);
+	if (text[0] != '\0')
+		report_listener(load, b, text);
 }
 
 /* noah in front of itself: the usual cause is an Apache that still has port 80 on a server where noah shall have it. */
-static void compare_app(struct load *load, const struct listener *listeners, unsigned count, const struct cluster_app *app,
+static void compare_app(struct load *load, const struct listeners *listeners, const struct cluster_app *app,
                         const char *const *parts, unsigned index)
 {
-	char text[ADDRESS_TEXT_SIZE];
-	for (unsigned i = 0; i < count; i++)
-		if (cluster_is_on(listeners[i].on, app->server) &&
-		    (covers(listeners[i].address, &app->address) || address_equal(listeners[i].address, &app->address))) {
-			load_report_element(load, parts, index,
-			                    "on %s noah itself listens on %s (%s.%s.listen); give one of them another port",
-			                    load->cluster->servers[app->server].name, address_format(listeners[i].address, text),
-			                    section_of(&listeners[i]), name_of(&listeners[i]));
+	char text[ADDRESS_TEXT_SIZE], owner[CLUSTER_NAME_SIZE + 16];
+	for (const struct listener *at = listeners->items; at < listeners->items + listeners->count; at++)
+		if (cluster_is_on(at->on, app->server) &&
+		    (covers(at->address, &app->address) || address_equal(at->address, &app->address))) {
+			load_report_element(load, parts, index, "on %s noah itself listens on %s (%s.listen); give one of them another port",
+			                    load->cluster->servers[app->server].name, address_format(at->address, text), owner_of(at, owner));
 			return;
 		}
 }
 
-void load_validate_listeners(struct load *load)
+static void compare_apps(struct load *load, const struct listeners *listeners)
 {
 	const struct cluster *cluster = load->cluster;
-	struct listener *listeners = calloc(LISTENERS_MOST, sizeof(*listeners));
-	if (listeners == NULL) {
+	struct cluster_walk walk = {0};
+	while (cluster_walk_groups(cluster, &walk)) {
+		struct place place;
+		place_of_walk(&place, &walk);
+		for (uint32_t i = 0; i < walk.group->app_count; i++)
+			compare_app(load, listeners, &walk.group->apps[i], place_at(&place, place_servers(&place), NULL), i);
+	}
+	for (uint32_t i = 0; i < cluster->database_count; i++)
+		for (uint32_t j = 0; j < cluster->databases[i].server_count; j++)
+			compare_app(load, listeners, &cluster->databases[i].servers[j],
+			            AT("databases", cluster->databases[i].name, "servers"), j);
+}
+
+void load_validate_listeners(struct load *load)
+{
+	struct listeners listeners = {.items = calloc(LISTENERS_MOST, sizeof(*listeners.items))};
+	if (listeners.items == NULL) {
 		report_add(load->report, 0, 0, "", "out of memory");
 		return;
 	}
-	unsigned count = gather_listeners(cluster, listeners);
-	for (unsigned i = 1; i < count; i++)
+	gather_listeners(load->cluster, &listeners);
+	for (unsigned i = 1; i < listeners.count; i++)
 		for (unsigned j = 0; j < i; j++)
-			compare_listeners(load, &listeners[j], &listeners[i]);
-	for (uint32_t i = 0; i < cluster->site_count; i++)
-		for (uint32_t j = 0; j < cluster->sites[i].group.app_count; j++)
-			compare_app(load, listeners, count, &cluster->sites[i].group.apps[j], AT("sites", cluster->sites[i].name, "apps"), j);
-	for (uint32_t i = 0; i < cluster->database_count; i++)
-		for (uint32_t j = 0; j < cluster->databases[i].server_count; j++)
-			compare_app(load, listeners, count, &cluster->databases[i].servers[j],
-			            AT("databases", cluster->databases[i].name, "servers"), j);
-	free(listeners);
+			compare_listeners(load, &listeners.items[j], &listeners.items[i]);
+	compare_apps(load, &listeners);
+	free(listeners.items);
 }

@@ -14,7 +14,10 @@ static const void *field_of(const struct key *key, const void *base)
 static uint64_t number_of(const struct key *key, const void *base)
 {
 	const void *field = field_of(key, base);
-	return key->size == 2 ? *(const uint16_t *)field : key->size == 4 ? *(const uint32_t *)field : *(const uint64_t *)field;
+	return key->size == 1   ? *(const uint8_t *)field
+	       : key->size == 2 ? *(const uint16_t *)field
+	       : key->size == 4 ? *(const uint32_t *)field
+	                        : *(const uint64_t *)field;
 }
 
 const char *words_of_listen(const struct address *address, char out[VALUE_TEXT_SIZE])
@@ -29,11 +32,71 @@ const char *words_of_listen(const struct address *address, char out[VALUE_TEXT_S
 	return out;
 }
 
+/* Adds to the text, at most up to its end. */
+static void PRINTF_LIKE(2, 3) append(char out[VALUE_TEXT_SIZE], const char *format, ...)
+{
+	size_t used = strlen(out);
+	va_list list;
+	va_start(list, format);
+	vsnprintf(out + used, VALUE_TEXT_SIZE - used, format, list);
+	va_end(list);
+}
+
 static void print_app(const struct cluster *cluster, const struct cluster_app *app, char *out)
 {
-	int size = snprintf(out, VALUE_TEXT_SIZE, "%s:%u", cluster->servers[app->server].name, app->address.port);
-	if (app->weight != 1)
-		snprintf(out + size, VALUE_TEXT_SIZE - (size_t)size, " (weight %u)", app->weight);
+	append(out, "%s:%u", cluster->servers[app->server].name, app->address.port);
+	if (app->weight > 1)
+		append(out, " (weight %u)", app->weight);
+	if (app->backup)
+		append(out, " (backup)");
+	if (app->connections_most > 0 && !app->cap_of_group)
+		append(out, " (at most %u connections)", app->connections_most);
+}
+
+static void print_listen(const struct cluster_listen *listen, char *out)
+{
+	char text[VALUE_TEXT_SIZE];
+	words_of_listen(&listen->address, text);
+	if (!listen->tls)
+		append(out, "%s", text);
+	else if (strcmp(text, "443") == 0)
+		append(out, "https");
+	else
+		append(out, "https:%s", text);
+}
+
+static void print_certificate(const struct cluster_certificate *certificate, char *out)
+{
+	append(out, "%s", certificate->self_signed ? "self-signed" : certificate->chain);
+	if (certificate->key[0] != '\0')
+		append(out, ", key %s", certificate->key);
+	if (certificate->ocsp[0] != '\0')
+		append(out, ", ocsp %s", certificate->ocsp);
+}
+
+/* What a route matches; no two of a site match the same. */
+static void print_route(const struct cluster_route *route, char *out)
+{
+	append(out, "%s", route->path);
+	for (uint32_t i = 0; i < route->type_count; i++)
+		append(out, "%s%s", i > 0 ? "," : route->path[0] == '\0' ? "*." : " *.", route->types[i]);
+}
+
+static void print_hash(const struct key *key, const struct cluster_group *group, char *out)
+{
+	for (const struct key_word *word = key->words; word->word != NULL && group->balance == BALANCE_HASH; word++)
+		if (word->value == group->hash)
+			append(out, "%.*s%s", (int)(group->hash_name[0] == '\0' ? strlen(word->word) : strcspn(word->word, " ") + 1),
+			       word->word, group->hash_name);
+}
+
+static void print_log_target(const struct key *key, const struct cluster_log *log, char *out)
+{
+	if (log->access_to == LOG_TO_FILE)
+		append(out, "%s", log->access_file);
+	for (const struct key_word *word = key->words; word->word != NULL; word++)
+		if (word->value == log->access_to)
+			append(out, "%s", word->word);
 }
 
 static void print_ip(const struct address *address, char *out)
@@ -42,7 +105,7 @@ static void print_ip(const struct address *address, char *out)
 	snprintf(out, VALUE_TEXT_SIZE, "%s", address->family == ADDRESS_NONE ? "" : address_format(address, text));
 }
 
-static void print_choice(const struct key *key, uint8_t value, char *out)
+static void print_choice(const struct key *key, uint64_t value, char *out)
 {
 	for (const struct key_word *word = key->words; word->word != NULL; word++)
 		if (word->value == value)
@@ -67,6 +130,7 @@ const char *words_of_value(const struct cluster *cluster, const struct key *key,
 {
 	const void *field = field_of(key, base);
 	const struct cluster_check *check = field;
+	char address[ADDRESS_TEXT_SIZE];
 	out[0] = '\0';
 	switch (key->type) {
 	case KEY_NAME:
@@ -74,21 +138,47 @@ const char *words_of_value(const struct cluster *cluster, const struct key *key,
 	case KEY_FILE:
 	case KEY_URL_PATH:
 	case KEY_HOST:
+	case KEY_HOST_PATTERN:
+	case KEY_FILE_TYPE:
+	case KEY_TOKEN:
+	case KEY_REDIRECT:
 		snprintf(out, VALUE_TEXT_SIZE, "%s", (const char *)field);
 		break;
 	case KEY_IP:
 		print_ip(field, out);
 		break;
 	case KEY_LISTEN_HTTP:
+		print_listen(field, out);
+		break;
 	case KEY_LISTEN_DATABASE:
+	case KEY_LISTEN_TCP:
 		words_of_listen(field, out);
+		break;
+	case KEY_LISTEN_ADMIN:
+		append(out, "%s", address_format(field, address));
+		break;
+	case KEY_CERTIFICATE:
+		print_certificate(field, out);
+		break;
+	case KEY_ROUTE:
+		print_route(field, out);
+		break;
+	case KEY_HASH:
+		print_hash(key, field, out);
+		break;
+	case KEY_LOG_TARGET:
+		print_log_target(key, field, out);
+		break;
+	case KEY_BOOL:
+		append(out, "%s", *(const uint8_t *)field ? "true" : "false");
 		break;
 	case KEY_APP:
 	case KEY_APP_SERVER:
 		print_app(cluster, field, out);
 		break;
 	case KEY_DURATION:
-		value_format_duration(number_of(key, base), out);
+		if (number_of(key, base) > 0 || key->least == 0)
+			value_format_duration(number_of(key, base) * (key->unit_ms > 1 ? key->unit_ms : 1), out);
 		break;
 	case KEY_SIZE:
 		value_format_size(number_of(key, base), out);
@@ -97,7 +187,7 @@ const char *words_of_value(const struct cluster *cluster, const struct key *key,
 		snprintf(out, VALUE_TEXT_SIZE, "%llu", (unsigned long long)number_of(key, base));
 		break;
 	case KEY_CHOICE:
-		print_choice(key, *(const uint8_t *)field, out);
+		print_choice(key, number_of(key, base), out);
 		break;
 	case KEY_STATUS:
 		print_status(field, out);

@@ -40,18 +40,79 @@ IN_SITE = [
     ("timeouts: { connect: 1.5s }", 26, "did you mean `1500ms`?"),
     ("body: 8MB", 11, "sites.a.example.body: `8MB` is not a size; did you mean `8m`?"),
     ("balance: leastconn", 14, "sites.a.example.balance: `leastconn` is not known; did you mean `least-connections`?"),
-    ("balance: magic", 14, "`magic` is not known; write `round-robin` or `least-connections`"),
+    ("balance: magic", 14, "`magic` is not known; write `round-robin` or `least-connections` or `least-latency` or `hash`"),
     ("on: [frnot]", 10, "sites.a.example.on: no server is called `frnot`; did you mean `front`?"),
     ("on: []", 9, "sites.a.example.on: the list is empty; write for example `[web1, web2]`, or take the key out"),
     ("on: [front, front]", 17, "sites.a.example.on: `front` stands here twice"),
     ("listen: [http, 80]", 20, "sites.a.example.listen: `[::]:80` stands here twice"),
     ("listen: [http, '192.0.2.10:80']", 20, "overlap on server front"),
     ("listen: 70000", 13, "sites.a.example.listen: `70000`: the port is out of range; ports are 1 to 65535"),
-    ("listen: https", 13, "`https` is not known to this version of noah"),
+    ("listen: [http, https]", 20,
+     "sites.a.example.listen: TLS needs a certificate; add for example `certificate: /etc/noah/a.example.pem`, or `certificate: self-signed`"),
+    ("listen: https://a.example", 13, "`https://a.example` is an URL; write `http`, `https`, `8080`"),
+    ("listen: [http, 'http:80']", 20, "`[::]:80` stands here twice"),
     ("listen: { port: 80 }", 13, "a single value is expected here, not a map of keys"),
-    ("names: ['*.example.com']", 13, "sites.a.example.names: `*.example.com` is not a host name; only `*` alone is known"),
+    ("names: ['www.*']", 13, "sites.a.example.names: `www.*` is not a host name; a `*` stands alone or at the beginning"),
+    ("names: ['*.a.example', '*.A.example']", 28, "`*.a.example` stands here twice"),
+    ("check: { get: /x, host: '*' }", 29, "sites.a.example.check.host: `*` is not a host name; `*` is not known here; write the whole name"),
     ("names: [b.example:80]", 13, "a name has no port"),
     ("names: [b.example, B.Example]", 24, "sites.a.example.names: `b.example` stands here twice"),
+    # TLS
+    ("certificate: cert.pem", 18,
+     "sites.a.example.certificate: `cert.pem` is neither the whole path of a PEM file, which begins with `/`, nor `self-signed`"),
+    ("certificate: { key: /k }", 5, "sites.a.example.certificate.chain: is missing"),
+    ("certificate: { chain: /c, keys: /k }", 31, "sites.a.example.certificate.keys: unknown key; did you mean `key`?"),
+    ("certificate: [/a, self-signed]", 23, "`self-signed` stands alone; take it out, or the files beside it"),
+    ("certificate: [/a, /b, /a]", 27, "/a stands here twice"),
+    ("certificate: [/a, /b, /c, /d, /e]", 35, "more than 4 entries; that is the most"),
+    ("certificate: { chain: /c, key: k }", 36, "sites.a.example.certificate.key: `k` is not the whole path of a file"),
+    ("certificate: { chain: /c, ocsp: o }", 37, "sites.a.example.certificate.ocsp: `o` is not the whole path of a file"),
+    ("https: { redirect: false }", 5, "sites.a.example.https: the site does not listen with TLS; give it a `certificate`"),
+    # apps
+    ("sticky: 'a b'", 13, "sites.a.example.sticky: `a b` is not the name of a cookie"),
+    ("hash: visitor", 11, "sites.a.example.hash: `visitor` is not known; write `address` or `path` or `header NAME` or `cookie NAME`"),
+    ("hash: cookie", 11, "`cookie` needs a name; write for example `cookie session`"),
+    ("hash: header a:b", 11, "`a:b` is not the name of a header"),
+    ("hash: path x", 11, "`path x` is not known"),
+    ("hash: path\n    balance: round-robin", 11, "sites.a.example.hash: has an effect only with `balance: hash`; take one of them out"),
+    ("connections: few", 18, "sites.a.example.connections: `few` is not a whole number"),
+    ("queue: { length: 10 }", 5, "sites.a.example.queue: nobody ever waits, because nothing is limited; add for example `connections: 10`"),
+    ("connections: 1\n    queue: { length: 1025 }", None, "sites.a.example.queue.length: `1025` is too large; from 0 to 1024 is good"),
+    ("connections: 1\n    queue: { timeout: 0 }", None, "sites.a.example.queue.timeout: `0` is too small; from 10ms to 1h is good"),
+    ("slow_start: 30", 17, "sites.a.example.slow_start: `30` has no unit; did you mean `30s`?"),
+    ("server_timing: yes", 20, "sites.a.example.server_timing: `yes`: did you mean `true`?"),
+    ("canonical: '*.a.example'", 16, "sites.a.example.canonical: `*.a.example` is not a host name"),
+    ("canonical: b.example", 16, "sites.a.example.canonical: `b.example` is none of the site's names; add it under `names`"),
+    ("canonical: a.example", 16, "sites.a.example.canonical: the site has no other name that could lead to it"),
+    # routes
+    ("routes: /api/", 13, "sites.a.example.routes: a route is keys with values, for example `{ path: /api/"),
+    ("routes: []", 13, "sites.a.example.routes: the list is empty"),
+    ("routes: [{ body: 1g }]", 14, "sites.a.example.routes: matches nothing; say for example `path: /api/`, or `types: [jpg, png]`"),
+    ("routes: [{ path: /api/ }]", 14, "sites.a.example.routes: does nothing; say `redirect`, `apps`, `body` or `timeouts`"),
+    ("routes: [{ path: api, body: 1g }]", 22, "sites.a.example.routes.path: `api` is not the path of a request"),
+    ("routes: [{ path: /api/*, body: 1g }]", 22, "a path is the beginning of what matches, without `*`; did you mean `/api/`?"),
+    ("routes: [{ path: '/a?b=c', body: 1g }]", 22, "what follows `?` is not looked at; did you mean `/a`?"),
+    ("routes: [{ types: [.jpg], body: 1g }]", 24, "sites.a.example.routes.types: `.jpg`: the type stands without its dot; did you mean `jpg`?"),
+    ("routes: [{ types: [jpg, JPG], body: 1g }]", 29, "sites.a.example.routes.types: `jpg` stands here twice"),
+    ("routes: [{ path: /a, redirect: a.example }]", 36, "sites.a.example.routes.redirect: `a.example` is nowhere to redirect to"),
+    ("routes: [{ path: /a, redirect: /a/b }]", 36, "leads to a path that this route matches again, without end"),
+    ("routes: [{ path: /a, redirect: /b, status: 303 }]", 48, "sites.a.example.routes.status: `303` is not known; did you mean `301`?"),
+    ("routes: [{ path: /a, body: 1, status: 301 }]", 43, "sites.a.example.routes.status: is the code of a `redirect`"),
+    ("routes: [{ path: /a, redirect: /b, apps: [web1] }]", 40, "sites.a.example.routes.apps: has no effect beside `redirect`"),
+    ("routes: [{ path: /a, redirect: /b, body: 1 }]", 46, "sites.a.example.routes.body: has no effect beside `redirect`"),
+    ("routes: [{ path: /a, redirect: /b, sticky: c }]", None, "sites.a.example.routes.sticky: has no effect beside `redirect`"),
+    ("routes: [{ path: /a, balance: hash }]", None, "sites.a.example.routes.balance: needs `apps` in this route"),
+    ("routes: [{ path: /a, timeouts: { connect: 1s } }]", None, "sites.a.example.routes.timeouts.connect: needs `apps` in this route"),
+    ("routes: [{ path: /a, timeouts: { idle: 1s } }]", None, "sites.a.example.routes.timeouts.idle: unknown key"),
+    ("routes: [{ path: /a, body: 1 }, { path: /a, body: 2 }]", 45, "never counts: route 1 of the site matches all of it already (/a)"),
+    ("routes: [{ path: /, body: 1 }, { path: /a, types: jpg, body: 2 }]", 44, "never counts: route 1 of the site matches all of it already (/)"),
+    ("routes: [{ types: [a, b], body: 1 }, { path: /x, types: b, body: 2 }]", 50, "never counts: route 1 of the site matches all of it"),
+    ("routes: [{ path: /a, apps: [web1:1, web1:1] }]", None, "sites.a.example.routes.apps: web1:1 stands here twice"),
+    ("routes: [{ path: /a, apps: [{ server: web1:1, backup: true }] }]", 26, "sites.a.example.routes.apps: all of them are `backup`"),
+    ("routes: [{ path: /a, apps: [web1:1], check: { md5: d41d8cd98f00b204e9800998ecf8427e } }]", None,
+     "sites.a.example.routes.check.md5: is only for a check by HTTP"),
+    ("routes: [{ path: /a, apps: [{ server: web1:8080, connections: 5 }] }]", None,
+     "sites.a.example.routes.apps: web1:8080 has no limit connections in site a.example; one address has one limit"),
     ("names: [A.example]", 13, "`a.example` is the site's own name; it need not be said again"),
 ]
 
@@ -61,7 +122,97 @@ def test_in_a_site(complaint, line, column, what):
     at_line, at_column, said = complaint(f"{HEAD}{SITE}    {line}\n")
     assert what in said
     assert said.startswith("sites.a.example")
-    assert (at_line, at_column) == (SITE_END + 1, column)
+    if column is not None:  # otherwise the place is the same as for others of its kind
+        assert (at_line, at_column) == (SITE_END + 1, column)
+
+
+IN_TLS_SITE = [
+    ("listen: http", 18, "sites.a.example.certificate: the site does not listen with TLS; add `https` under `listen`"),
+    ("listen: [https, 'https:443']", 21, "sites.a.example.listen: `[::]:443` stands here twice"),
+    ("https: { redirect: on }", 24, "sites.a.example.https.redirect: `on`: did you mean `true`?"),
+    ("https: { hsts: 180 }", 20, "sites.a.example.https.hsts: `180` has no unit"),
+    ("https: { hsts: 1500ms }", 20, "sites.a.example.https.hsts: `1500ms` is not a whole number of seconds"),
+    ("https: { hsts: 0 }", 20, "sites.a.example.https.hsts: `0` is too small; from 1s to 3650d is good"),
+    ("https: { least: 1.1 }", 21, "sites.a.example.https.least: `1.1` is not known; did you mean `1.2`?"),
+    ("https: {}", None, None),
+]
+
+
+@pytest.mark.parametrize("line,column,what", IN_TLS_SITE, ids=[case[0] for case in IN_TLS_SITE])
+def test_in_a_site_with_tls(check, complaint, line, column, what):
+    text = f"{HEAD}{SITE}    certificate: self-signed\n    {line}\n"
+    if what is None:
+        assert check(text)["good"]
+        return
+    _, at_column, said = complaint(text)
+    assert what in said
+    assert at_column == column
+
+
+SERVICE = "services:\n  ssh:\n    listen: 2222\n    servers: [web1:22, web2:22]\n"
+IN_SERVICE = [
+    ("apps: [web1:22]", "services.ssh.apps: unknown key; known here are `listen`, `servers`"),
+    ("sticky: c", "services.ssh.sticky: unknown key; known here are `listen`"),
+    ("hash: path", "services.ssh.hash: `path` is not known; write `address`"),
+    ("check: { get: /x }", "services.ssh.check.get: unknown key; known here are `tcp`, `every`"),
+    ("check: { tcp: false }", "services.ssh.check.tcp: `false` says nothing; write `tcp: true`"),
+    ("check: { every: 1s, timeout: 2s }", "services.ssh.check.timeout: a check may take 2s"),
+    ("proxy_protocol: v3", "services.ssh.proxy_protocol: `v3` is not known; did you mean `v1`?"),
+    ("timeouts: { idle: 1ms }", "services.ssh.timeouts.idle: `1ms` is too small; from 1s to 7d is good"),
+    ("timeouts: { answer: 1s }", "services.ssh.timeouts.answer: unknown key; known here are `connect`, `idle`"),
+    ("sessions: 0", "services.ssh.sessions: `0` is too small"),
+    ("queue: { length: 1 }", "services.ssh.queue: nobody ever waits"),
+    ("slow_start: 2h", "services.ssh.slow_start: `2h` is too large; from 0 to 1h is good"),
+    ("connections: -1", "services.ssh.connections: `-1` is not a whole number"),
+    ("balance: hsah", "services.ssh.balance: `hsah` is not known; did you mean `hash`?"),
+    ("on: wbe1", "services.ssh.on: no server is called `wbe1`; did you mean `web1`?"),
+]
+
+
+@pytest.mark.parametrize("line,what", IN_SERVICE, ids=[case[0] for case in IN_SERVICE])
+def test_in_a_service(complaint, line, what):
+    assert what in complaint(f"{HEAD}{SERVICE}    {line}\n")[2]
+
+
+SERVICES = [
+    ("{ listen: 2222 }", "services.s.servers: is missing; for example `servers: [web1:22, "),
+    ("{ servers: web1:22 }", "services.s.listen: is missing; for example `listen: [2222, "),
+    ("{ listen: 2222, servers: web1 }", "services.s.servers: `web1` has no port; write for example `web1:22`"),
+    ("{ listen: http, servers: web1:22 }", "services.s.listen: `http` is for sites; write `2222`"),
+    ("{ listen: 2222, servers: front:2222 }", "services.s.servers: on front noah itself listens on [::]:2222 (services.s.listen)"),
+    ("{ listen: 2222, servers: [{ server: web1:22, backup: true }] }", "services.s.servers: all of them are `backup`"),
+    ("{ listen: 2222, servers: [{ server: web1:22, backup: maybe }] }", "services.s.servers.backup: `maybe` is neither `true` nor `false`"),
+    ("{ listen: 2222, servers: [{ server: web1:22, connections: 0 }] }", "services.s.servers.connections: `0` is too small"),
+]
+
+
+@pytest.mark.parametrize("service,what", SERVICES, ids=[case[0] for case in SERVICES])
+def test_services(complaint, service, what):
+    assert what in complaint(f"{HEAD}services: {{ s: {service} }}\n")[2]
+
+
+REST = [
+    ("log: { access: access.log }", "log.access: `access.log` is not known; write `none` or `syslog` or `journal`, or the whole path of a file"),
+    ("log: { access: jurnal }", "log.access: `jurnal` is not known; did you mean `journal`?"),
+    ("log: { access: syslog, format: jsn }", "log.format: `jsn` is not known; did you mean `json`?"),
+    ("log: { format: json }", "log.format: nothing is written down; say where"),
+    ("admin: {}", "admin.listen: is missing; for example `listen: [9180"),
+    ("admin: { listen: 0 }", "admin.listen: `0`: the port is out of range"),
+    ("admin: { listen: '*:9180' }", "admin.listen: `*:9180`: did you mean `9180`?"),
+    ("admin: { listen: [9180, '127.0.0.1:9180'] }", "admin.listen: `127.0.0.1:9180` stands here twice"),
+    ("admin: { listen: '192.0.2.10:80' }", "admin.listen: 192.0.2.10:80 and [::]:80 (sites.a.example) overlap on server front"),
+    ("admin: { port: 9180 }", None),
+]
+
+
+@pytest.mark.parametrize("line,what", REST, ids=[case[0] for case in REST])
+def test_log_and_admin(check, complaint, line, what):
+    text = f"{HEAD}{SITE}{line}\n"
+    if what is None:
+        said = [message["what"] for message in check(text)["messages"]]
+        assert any("admin.port: unknown key" in one for one in said) and any("admin.listen: is missing" in one for one in said)
+    else:
+        assert what in complaint(text)[2]
 
 
 IN_DATABASE = [
@@ -90,12 +241,12 @@ WHOLE = [
     (f"{HEAD}sites: {{ a: {{ apps: [web1:8080, web1:8080] }} }}\n", (8, 33), "sites.a.apps: web1:8080 stands here twice"),
     (f"{HEAD}sites: {{ a: {{ apps: [{{ weight: 2 }}] }} }}\n", (8, 22), "sites.a.apps.server: is missing"),
     (f"{HEAD}sites: {{ a: {{ apps: [{{ server: web1, weight: 0 }}] }} }}\n", (8, 46), "sites.a.apps.weight: `0` is too small"),
-    (f"{HEAD}sites: {{ a: {{ names: [b] }} }}\n", (8, 10), "sites.a.apps: is missing; for example `apps: [web1:8080"),
+    (f"{HEAD}sites: {{ a: {{ names: [b] }} }}\n", (8, 10), "sites.a.apps: is missing; for example `apps: [web1:8080, web2:8080]`, or `page: /etc/noah/welcome.html`"),
     (f"{HEAD}sites: {{ a: {{ apps: [front:80] }} }}\n", (8, 22),
      "sites.a.apps: on front noah itself listens on [::]:80 (sites.a.listen); give one of them another port"),
     (f"{HEAD}sites: {{ '*': {{ apps: web1 }} }}\n", (8, 10), "a site needs a name of its own; write `names: ['*']` in it"),
     (f"{HEAD}sites: {{}}\n", (8, 8), "sites: there is nothing here"),
-    (HEAD, (1, 10), "cluster: neither `sites` nor `databases` are in the file"),
+    (HEAD, (1, 10), "cluster: neither `sites` nor `databases` nor `services` are in the file"),
     (f"{HEAD}{DATABASE}  more: {{ servers: [db1:3307], account: {{ user: n, password_file: /p }} }}\n", (12, 3),
      "databases.more.listen: databases.main.listen" ),
     (f"{HEAD}databases: {{ main: {{ servers: [db1] }} }}\n", (8, 14), "databases.main.account: is missing"),
@@ -137,6 +288,74 @@ def test_two_sites_of_one_name(complaint):
 def test_two_default_sites(complaint):
     sites = "sites:\n  a.example: { apps: web1, names: ['*'] }\n  b.example: { apps: web2, names: ['*'] }\n"
     assert "site a.example is the default site of [::]:80 on server front already; there can be one" in complaint(HEAD + sites)[2]
+
+
+def test_two_sites_with_one_wildcard(complaint, check):
+    sites = "sites:\n  a.example: { apps: web1, names: ['*.x.example'] }\n  b.example: { apps: web2, names: ['*.X.example'] }\n"
+    assert "`*.x.example` is a name of site a.example too" in complaint(HEAD + sites)[2]
+    assert check(HEAD + sites.replace("*.X.", "www.x."))["good"]  # exact beats wildcard
+
+
+def test_a_wildcard_is_no_name_of_its_own(complaint):
+    said = complaint(f"{HEAD}sites: {{ '*.a.example': {{ apps: web1 }} }}\n")[2]
+    assert said == "sites: a site needs a name of its own; write `names: ['*.a.example']` in it"
+
+
+def test_one_port_is_tls_or_not_for_all_sites(complaint):
+    sites = ("sites:\n  a.example: { apps: web1, listen: ['https:8443'], certificate: self-signed }\n"
+             "  b.example: { apps: web2, listen: 8443 }\n")
+    assert complaint(HEAD + sites)[2] == ("sites.b.example.listen: site a.example listens on [::]:8443 with TLS on server front already; "
+                                          "a port is one or the other, for all sites")
+
+
+def test_one_address_has_one_limit(complaint, check):
+    sites = ("sites:\n  a.example: { apps: [web1, web2], connections: 10 }\n"
+             "  b.example: { apps: [{ server: web1, connections: 20 }] }\n")
+    assert complaint(HEAD + sites)[2] == ("sites.b.example.apps: web1:80 has at most 10 connections in site a.example; "
+                                          "one address has one limit, so write the same `connections` there")
+    assert check(HEAD + sites.replace("20", "10"))["good"]
+    sites += "services: { s: { listen: 2222, servers: web2:80 } }\n"
+    assert "services.s.servers: web2:80 has at most 10 connections in site a.example" in complaint(HEAD + sites.replace("20", "10"))[2]
+
+
+def test_a_service_and_a_site_on_one_port(complaint):
+    text = HEAD + SITE + "services: { s: { listen: 80, servers: web1:22 } }\n"
+    assert complaint(text)[2] == "services.s.listen: sites.a.example listens on [::]:80 on server front already; give one of them another port"
+
+
+def test_a_route_checks_as_often_as_its_address_is_checked_elsewhere(complaint):
+    sites = ("sites:\n  a.example: { apps: web1, routes: [{ path: /x, apps: [web2], check: { every: 5s } }] }\n"
+             "  b.example: { apps: web2 }\n")
+    assert "web2:80 is checked in the same way by site a.example, but with other every" in complaint(HEAD + sites)[2]
+
+
+# ---- pages ----------------------------------------------------------------------------------------------------------
+
+def test_page(check, complaint, tmp_path):
+    page = tmp_path / "welcome.html"
+    text = HEAD + f"sites: {{ a: {{ page: {page} }} }}\n"
+    assert f"sites.a.page: {page} cannot be read: No such file or directory" in complaint(text, "--server", "web1")[2]
+    assert check(text)["good"]  # --file-only
+    page.write_bytes(b"x" * 65536)
+    assert check(text, "--server", "web1")["good"]
+    page.write_bytes(b"x" * 65537)
+    assert "has 65537 bytes; a page has at most 64 KB" in complaint(text, "--server", "web1")[2]
+    page.unlink()
+    page.mkdir()
+    assert "is not a plain file" in complaint(text, "--server", "web1")[2]
+
+
+@pytest.mark.parametrize("key", ["apps: web1", "balance: hash", "hash: path", "check: { tcp: true }", "connections: 1", "queue: { length: 1 }",
+                                 "slow_start: 1s", "sticky: c", "routes: [{ path: /a, body: 1 }]", "timeouts: { answer: 1s }"])
+def test_what_makes_no_sense_with_a_page(complaint, key):
+    assert "with `page` " in complaint(HEAD + f"sites: {{ a: {{ page: /p, {key} }} }}\n")[2]
+
+
+def test_too_many_pages(complaint, check):
+    def sites(count):
+        return "sites:\n" + "".join(f"  s{i}: {{ page: /p{i} }}\n  t{i}: {{ page: /p{i} }}\n" for i in range(count))
+    assert check(HEAD + sites(16))["good"]
+    assert complaint(HEAD + sites(17))[2] == "sites.s16.page: more than 16 different pages; that is the most"
 
 
 def test_the_same_name_on_other_listeners_is_good(check):

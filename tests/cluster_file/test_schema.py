@@ -60,10 +60,53 @@ def test_good_files(schema, file):
 BASE = {
     "cluster": "c",
     "servers": {name: {"address": f"192.168.0.{i}"} for i, name in enumerate(["web1", "web2", "db1", "db2"], 11)},
-    "sites": {"NAME": {"apps": ["web1:8080", "web2:8080"], "check": {"get": "/x"}, "timeouts": {}}},
+    "sites": {"NAME": {"apps": ["web1:8080", "web2:8080"], "check": {"get": "/x"}, "timeouts": {}, "https": {}, "queue": {}}},
     "databases": {"NAME": {"servers": ["db1", "db2"], "account": {"user": "u", "password_file": "/p"}, "check": {}, "timeouts": {}}},
+    "services": {"NAME": {"listen": 2222, "servers": ["web1:22", "web2:22"], "check": {}, "timeouts": {}, "queue": {}}},
     "log": {},
+    "admin": {},
 }
+ROUTE = {"path": "/x/", "apps": ["web1:9000", "web2:9000"], "check": {"get": "/x"}, "timeouts": {}, "queue": {}}
+
+
+def place(whole, way):
+    """The map at the end of the way; where a list is meant (`[]`), a new first element of it."""
+    at = whole
+    for word in way:
+        if not word.endswith("[]"):
+            at = at[word]
+            continue
+        name = word[:-2]
+        if name == "routes":
+            at[name] = [copy.deepcopy(ROUTE)]
+        elif name == "certificate":
+            at[name] = [{"chain": "/etc/noah/chain.pem"}]
+        else:
+            at[name] = [{"server": at[name][0]}, "db1:9999"]
+        at = at[name][0]
+    return at
+
+
+def complete(whole, path, at, owner):
+    """Adds to the map `at`, which has the row's key now, and to `owner`, the map around it, what the key needs beside it."""
+    last = path.rsplit(".", 1)[-1]
+    if "queue" in path:
+        (owner if path.split(".")[-2] == "queue" else at)["connections"] = 10
+    if path in ("sites.NAME.listen", "sites.NAME.https") or path.startswith("sites.NAME.https."):
+        whole["sites"]["NAME"]["certificate"] = "self-signed"
+    if last == "canonical":
+        at["names"] = [at[last]]
+    if last == "page":
+        for word in [word for word in at if word != "page"]:
+            del at[word]
+    if path in ("sites.NAME.routes[].redirect", "sites.NAME.routes[].status"):
+        for word in ("apps", "check", "timeouts", "queue"):
+            del at[word]
+        at.setdefault("redirect", "/else")
+    if last == "tcp":
+        at.pop("get", None)
+    if path == "log.format":
+        at["access"] = "syslog"
 
 
 def put(path, value):
@@ -71,30 +114,27 @@ def put(path, value):
     whole = copy.deepcopy(BASE)
     for database in whole["databases"].values():
         database["listen"] = 3307
-    if path.startswith("sites.NAME.apps[]."):
-        word = path.rsplit(".", 1)[1]
-        whole["sites"]["NAME"]["apps"] = [{"server": "web1:8080", word: value}]
-        return whole
-    if path.startswith("servers."):
-        whole["servers"]["other"] = {"address": "192.0.2.99", path.rsplit(".", 1)[1]: value}
-        if path.endswith("address"):
-            del whole["servers"]["web1"]
-            whole["sites"]["NAME"]["apps"] = ["web2:8080"]
-        return whole
-    at = whole
-    *way, last = path.split(".")
-    for word in way:
-        at = at[word]
-    at[last] = value
-    if path.endswith("check.tcp"):
-        del at["get"]
     if path == "servers":
         return {"cluster": "c", "servers": value, "sites": {"a": {"apps": "web1:8080"}}}
+    if path.startswith("servers."):
+        whole["servers"]["web1"]["address"] = "192.0.2.98"
+        whole["servers"]["other"] = {"address": "192.0.2.99", path.rsplit(".", 1)[1]: value}
+        return whole
+    if path in ("sites", "databases", "services"):  # alone: an example uses names and ports of its own
+        for part in ("sites", "databases", "services"):
+            del whole[part]
+    *way, last = path.split(".")
+    owner = place(whole, way[:-1])
+    at = place(owner, way[-1:])
+    at[last] = value
+    complete(whole, path, at, owner)
     return whole
 
 
 def prune(value):
     """Without the maps that stayed empty."""
+    if isinstance(value, list):
+        return [prune(entry) for entry in value]
     if not isinstance(value, dict):
         return value
     return {key: prune(entry) for key, entry in value.items() if entry != {}}
@@ -119,7 +159,14 @@ def test_every_example_is_refused_as_something_else(schema, rows, check):
 
 WRONG = [
     ("sites.NAME.check.every", "2"), ("sites.NAME.check.every", 2), ("sites.NAME.check.rise", 0), ("sites.NAME.balance", "x"),
-    ("sites.NAME.listen", 0), ("sites.NAME.listen", "https"), ("sites.NAME.check.status", "2xx"), ("sites.NAME.check.md5", "12"),
+    ("sites.NAME.listen", 0), ("sites.NAME.listen", "https://a"), ("sites.NAME.names", ["a.*"]), ("sites.NAME.https.least", 1.1),
+    ("sites.NAME.https.redirect", "on"), ("sites.NAME.certificate", "relative.pem"), ("sites.NAME.certificate", {"key": "/k"}),
+    ("sites.NAME.hash", "cookie"), ("sites.NAME.hash", "visitor"), ("sites.NAME.sticky", "a b"), ("sites.NAME.queue.length", 1025),
+    ("sites.NAME.routes[].types", [".jpg"]), ("sites.NAME.routes[].redirect", "example.org"), ("sites.NAME.routes[].status", 303),
+    ("sites.NAME.apps[].backup", "maybe"), ("sites.NAME.page", "relative"), ("services.NAME.listen", "http"),
+    ("services.NAME.hash", "path"), ("services.NAME.proxy_protocol", "v3"), ("log.access", "jornal"), ("log.format", "xml"),
+    ("admin.listen", "localhost"),
+    ("sites.NAME.check.status", "2xx"), ("sites.NAME.check.md5", "12"),
     ("sites.NAME.check.tcp", False), ("sites.NAME.frob", 1), ("sites.NAME.apps", []), ("databases.NAME.sessions", 0),
     ("databases.NAME.account", {"user": "x"}), ("cluster", "a b"), ("sites.NAME.body", "8MB"), ("log.access", "relative"),
     ("servers.other.address", "10.0.0.1/8"), ("servers.other.address", "web"), ("sites.NAME.names", ["a:1"]),

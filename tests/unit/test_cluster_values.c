@@ -134,16 +134,20 @@ static void test_hex(void **state)
 
 static void test_hosts(void **state)
 {
-	static const char *const good[] = {"*", "example.com", "a", "10.0.0.1", "[::1]", "xn--mller-kva.example", "my_host"};
-	static const char *const wrong[] = {"",   "*.example.com", "http://a",         "a:80", "a.", "a..b", ".a",
-	                                    "-a", "a b",           "m\xc3\xbcller.de", "::1"};
+	static const char *const good[] = {"example.com", "a", "10.0.0.1", "[::1]", "xn--mller-kva.example", "my_host"};
+	static const char *const patterns[] = {"*", "*.example.com", "*.a"};
+	static const char *const wrong[] = {"",    "http://a", "a:80", "a.", "a..b", ".a",    "-a",  "a b", "m\xc3\xbcller.de",
+	                                    "::1", "a*",       "a.*",  "*a", "*.",   "*.*.a", "*..a"};
 	char why[VALUE_WHY_SIZE];
 	(void)state;
 	for (unsigned i = 0; i < COUNT_OF(good); i++)
-		if (!value_check_host(span_of_text(good[i]), why))
+		if (!value_check_host(span_of_text(good[i]), false, why) || !value_check_host(span_of_text(good[i]), true, why))
 			fail_msg("%s", why);
+	for (unsigned i = 0; i < COUNT_OF(patterns); i++)
+		if (!value_check_host(span_of_text(patterns[i]), true, why) || value_check_host(span_of_text(patterns[i]), false, why))
+			fail_msg("%s is a pattern, not a name", patterns[i]);
 	for (unsigned i = 0; i < COUNT_OF(wrong); i++)
-		if (value_check_host(span_of_text(wrong[i]), why))
+		if (value_check_host(span_of_text(wrong[i]), false, why) || value_check_host(span_of_text(wrong[i]), true, why))
 			fail_msg("%s was taken for a host", wrong[i]);
 }
 
@@ -169,36 +173,103 @@ static void test_listen(void **state)
 {
 	static const struct {
 		const char *text;
-		bool for_http;
-		const char *suggestion;
-	} wrong[] = {
-	    {"https", true, "not known to this version"},
-	    {"0", true, "out of range"},
-	    {"65536", false, "out of range"},
-	    {"127.0.0.1", false, "did you mean `127.0.0.1:3306`?"},
-	    {"::1", true, "did you mean `[::1]:80`?"},
-	    {"*:80", true, "did you mean `80`"},
-	    {":80", true, "did you mean `80`"},
-	    {"localhost:3306", false, "did you mean `127.0.0.1:3306`?"},
-	    {"/run/x", true, "not on a Unix socket"},
-	    {"http", false, "nothing to listen on"},
-	    {"10.0.0.1:99999", true, "out of range"},
+		enum value_listen kind;
+		bool tls;
+		const char *address;
+	} good[] = {
+	    {"http", VALUE_LISTEN_SITE, false, "[::]:80"},
+	    {"https", VALUE_LISTEN_SITE, true, "[::]:443"},
+	    {"http:8080", VALUE_LISTEN_SITE, false, "[::]:8080"},
+	    {"https:8443", VALUE_LISTEN_SITE, true, "[::]:8443"},
+	    {"https:192.0.2.1:8443", VALUE_LISTEN_SITE, true, "192.0.2.1:8443"},
+	    {"https:[fd00::1]:443", VALUE_LISTEN_SITE, true, "[fd00::1]:443"},
+	    {"[fd00::1]:80", VALUE_LISTEN_SITE, false, "[fd00::1]:80"},
+	    {"8080", VALUE_LISTEN_DATABASE, false, "[::]:8080"},
+	    {"/run/noah/main.sock", VALUE_LISTEN_DATABASE, false, "/run/noah/main.sock"},
+	    {"22", VALUE_LISTEN_TCP, false, "[::]:22"},
+	    {"9180", VALUE_LISTEN_ADMIN, false, "127.0.0.1:9180"},
+	    {"192.0.2.1:9180", VALUE_LISTEN_ADMIN, false, "192.0.2.1:9180"},
 	};
 	struct address address;
 	char why[VALUE_WHY_SIZE], text[ADDRESS_TEXT_SIZE];
 	(void)state;
-	assert_true(value_parse_listen(SPAN("http"), true, &address, why));
-	assert_string_equal(address_format(&address, text), "[::]:80");
-	assert_true(value_parse_listen(SPAN("8080"), false, &address, why));
-	assert_string_equal(address_format(&address, text), "[::]:8080");
-	assert_true(value_parse_listen(SPAN("[fd00::1]:80"), true, &address, why));
-	assert_true(value_parse_listen(SPAN("/run/noah/main.sock"), false, &address, why));
-	assert_int_equal(address.family, ADDRESS_UNIX);
+	for (unsigned i = 0; i < COUNT_OF(good); i++) {
+		bool tls = false;
+		if (!value_parse_listen(span_of_text(good[i].text), good[i].kind, &address, &tls, why))
+			fail_msg("%s", why);
+		assert_string_equal(address_format(&address, text), good[i].address);
+		assert_int_equal(tls, good[i].tls);
+	}
+}
+
+static void test_wrong_listen(void **state)
+{
+	static const struct {
+		const char *text;
+		enum value_listen kind;
+		const char *suggestion;
+	} wrong[] = {
+	    {"0", VALUE_LISTEN_SITE, "out of range"},
+	    {"65536", VALUE_LISTEN_DATABASE, "out of range"},
+	    {"https:65536", VALUE_LISTEN_SITE, "`https:65536`: the port is out of range"},
+	    {"127.0.0.1", VALUE_LISTEN_DATABASE, "did you mean `127.0.0.1:3306`?"},
+	    {"::1", VALUE_LISTEN_SITE, "did you mean `[::1]:80`?"},
+	    {"https:192.0.2.1", VALUE_LISTEN_SITE, "did you mean `https:192.0.2.1:443`?"},
+	    {"*:80", VALUE_LISTEN_SITE, "did you mean `80`"},
+	    {"https:*:8443", VALUE_LISTEN_SITE, "did you mean `https:8443`"},
+	    {":80", VALUE_LISTEN_SITE, "did you mean `80`"},
+	    {"localhost:3306", VALUE_LISTEN_DATABASE, "did you mean `127.0.0.1:3306`?"},
+	    {"/run/x", VALUE_LISTEN_SITE, "not on a Unix socket"},
+	    {"/run/x", VALUE_LISTEN_TCP, "not on a Unix socket"},
+	    {"http", VALUE_LISTEN_DATABASE, "`http` is for sites; write `3306`"},
+	    {"https", VALUE_LISTEN_TCP, "`https` is for sites; write `2222`"},
+	    {"https://example.com", VALUE_LISTEN_SITE, "is an URL"},
+	    {"https:", VALUE_LISTEN_SITE, "nothing to listen on"},
+	    {"httpx", VALUE_LISTEN_SITE, "nothing to listen on"},
+	    {"10.0.0.1:99999", VALUE_LISTEN_SITE, "out of range"},
+	};
+	struct address address;
+	char why[VALUE_WHY_SIZE];
+	(void)state;
 	for (unsigned i = 0; i < COUNT_OF(wrong); i++) {
-		assert_false(value_parse_listen(span_of_text(wrong[i].text), wrong[i].for_http, &address, why));
+		bool tls;
+		assert_false(value_parse_listen(span_of_text(wrong[i].text), wrong[i].kind, &address, &tls, why));
 		if (strstr(why, wrong[i].suggestion) == NULL)
 			fail_msg("%s: %s", wrong[i].text, why);
 	}
+}
+
+static void test_words_of_http(void **state)
+{
+	static const char *const good_targets[] = {"/", "/new/", "https://a.example", "http://a.example:8080/x?y=z", "/a%20b#c"};
+	static const char *const wrong_targets[] = {"",     "a.example", "//a.example/", "https://", "https:///x", "https:/x",
+	                                            "/a b", "/a\"b",     "/m\xc3\xbc",   "ftp://a/", "https://?x"};
+	static const char *const wrong_tokens[] = {"", "a b", "a;b", "a=b", "a,b", "\"a\"", "m\xc3\xbc"};
+	char why[VALUE_WHY_SIZE];
+	bool value = false;
+	(void)state;
+	for (unsigned i = 0; i < COUNT_OF(good_targets); i++)
+		if (!value_check_redirect(span_of_text(good_targets[i]), why))
+			fail_msg("%s", why);
+	for (unsigned i = 0; i < COUNT_OF(wrong_targets); i++)
+		if (value_check_redirect(span_of_text(wrong_targets[i]), why))
+			fail_msg("%s was taken for a target", wrong_targets[i]);
+	assert_true(value_check_token(SPAN("X-User_1"), "header", why));
+	for (unsigned i = 0; i < COUNT_OF(wrong_tokens); i++)
+		if (value_check_token(span_of_text(wrong_tokens[i]), "header", why))
+			fail_msg("%s was taken for a name", wrong_tokens[i]);
+	assert_true(value_check_file_type(SPAN("JPG"), why));
+	assert_false(value_check_file_type(SPAN("*.jpg"), why));
+	assert_non_null(strstr(why, "did you mean `jpg`?"));
+	assert_false(value_check_file_type(SPAN("image/jpeg"), why));
+	assert_false(value_check_file_type(SPAN("."), why));
+	assert_true(value_parse_bool(SPAN("true"), &value, why) && value);
+	assert_true(value_parse_bool(SPAN("false"), &value, why) && !value);
+	assert_false(value_parse_bool(SPAN("Yes"), &value, why));
+	assert_non_null(strstr(why, "did you mean `true`?"));
+	assert_false(value_parse_bool(SPAN("off"), &value, why));
+	assert_non_null(strstr(why, "did you mean `false`?"));
+	assert_false(value_parse_bool(SPAN("maybe"), &value, why));
 }
 
 static const char *nearest(const char *wrong, const char *const *candidates)
@@ -234,7 +305,7 @@ int main(void)
 	    cmocka_unit_test(test_durations),   cmocka_unit_test(test_wrong_durations), cmocka_unit_test(test_sizes),
 	    cmocka_unit_test(test_formats),     cmocka_unit_test(test_status),          cmocka_unit_test(test_hex),
 	    cmocka_unit_test(test_hosts),       cmocka_unit_test(test_addresses),       cmocka_unit_test(test_listen),
-	    cmocka_unit_test(test_suggestions),
+	    cmocka_unit_test(test_suggestions), cmocka_unit_test(test_wrong_listen),    cmocka_unit_test(test_words_of_http),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

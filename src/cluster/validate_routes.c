@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * validate_routes: what must hold in a site's routes: each matches something, does something, and is reached. Called by
+ * validate_site.c.
+ */
+#include "cluster/load.h"
+
+#include <stdio.h>
+
+/* ---- what a route matches ------------------------------------------------------------------------------------- */
+
+static bool is_any_path(const char *path)
+{
+	return path[0] == '\0' || strcmp(path, "/") == 0;
+}
+
+/* Every path that begins as `narrow` says begins as `wide` says. "/api" covers "/api", "/api/" and "/api/x", but not "/apix". */
+static bool path_covers(const char *wide, const char *narrow)
+{
+	size_t size = strlen(wide);
+	if (is_any_path(wide))
+		return true;
+	if (strncmp(wide, narrow, size) != 0)
+		return false;
+	return wide[size - 1] == '/' || narrow[size] == '\0' || narrow[size] == '/';
+}
+
+static bool has_type(const struct cluster_route *route, const char *type)
+{
+	for (uint32_t i = 0; i < route->type_count; i++)
+		if (strcmp(route->types[i], type) == 0)
+			return true;
+	return false;
+}
+
+static bool types_cover(const struct cluster_route *wide, const struct cluster_route *narrow)
+{
+	if (wide->type_count == 0)
+		return true;
+	for (uint32_t i = 0; i < narrow->type_count; i++)
+		if (!has_type(wide, narrow->types[i]))
+			return false;
+	return narrow->type_count > 0;
+}
+
+static void validate_reached(struct load *load, const struct cluster_site *site, const struct cluster_route *route)
+{
+	struct place place;
+	place_of_route(&place, site, route);
+	for (const struct cluster_route *before = site->routes; before < route; before++)
+		if (path_covers(before->path, route->path) && types_cover(before, route)) {
+			load_report_at(
+			    load, place_at(&place, route->path[0] == '\0' ? "types" : "path", NULL),
+			    "never counts: route %u of the site matches all of it already (%s%s%s); the first one that matches counts, "
+			    "so put this one before it",
+			    (unsigned)(before - site->routes) + 1, before->path,
+			    before->path[0] != '\0' && before->type_count > 0 ? ", " : "",
+			    before->type_count > 0    ? before->types[0]
+			    : before->path[0] == '\0' ? "everything"
+			                              : "");
+			return;
+		}
+}
+
+static void validate_match(struct load *load, const struct cluster_route *route, struct place *place)
+{
+	const char *const *path = place_at(place, "path", NULL);
+	if (strchr(route->path, '*') != NULL)
+		load_report_at(load, path, "a path is the beginning of what matches, without `*`; did you mean `%.*s`?",
+		               (int)strcspn(route->path, "*"), route->path);
+	else if (strchr(route->path, '?') != NULL)
+		load_report_at(load, path, "what follows `?` is not looked at; did you mean `%.*s`?", (int)strcspn(route->path, "?"),
+		               route->path);
+	if (!load_has(load, path) && !load_has(load, place_at(place, "types", NULL)))
+		load_report_at(load, place_at(place, NULL, NULL),
+		               "matches nothing; say for example `path: /api/`, or `types: [jpg, png]`");
+	for (uint32_t i = 1; i < route->type_count; i++)
+		for (uint32_t j = 0; j < i; j++)
+			if (strcmp(route->types[i], route->types[j]) == 0)
+				load_report_element(load, place_at(place, "types", NULL), i, "`%s` stands here twice", route->types[i]);
+}
+
+/* ---- what it does --------------------------------------------------------------------------------------------- */
+
+static const char *const group_keys[] = {"balance", "hash", "check", "connections", "queue", "slow_start", "sticky"};
+
+static bool has_limits(const struct load *load, struct place *place)
+{
+	return load_has(load, place_at(place, "body", NULL)) || load_has(load, place_at(place, "timeouts", NULL));
+}
+
+/* A path that the route itself matches: the visitor would be sent there again and again. */
+static bool leads_to_itself(const struct cluster_route *route)
+{
+	return route->redirect[0] == '/' && route->type_count == 0 && path_covers(route->path, route->redirect);
+}
+
+static void validate_redirect(struct load *load, const struct cluster_route *route, struct place *place)
+{
+	static const char *const others[] = {"apps", "body", "timeouts"};
+	const char *beside = NULL;
+	for (unsigned i = 0; i < COUNT_OF(others) && beside == NULL; i++)
+		if (load_has(load, place_at(place, others[i], NULL)))
+			beside = others[i];
+	for (unsigned i = 0; i < COUNT_OF(group_keys) && beside == NULL; i++)
+		if (load_has(load, place_at(place, group_keys[i], NULL)))
+			beside = group_keys[i];
+	if (beside != NULL)
+		load_report_at(load, place_at(place, beside, NULL), "has no effect beside `redirect`; take one of them out");
+	if (leads_to_itself(route))
+		load_report_at(load, place_at(place, "redirect", NULL),
+		               "leads to a path that this route matches again, without end; give the route a narrower `path`");
+}
+
+static void validate_action(struct load *load, const struct cluster_route *route, struct place *place)
+{
+	if (load_has(load, place_at(place, "redirect", NULL))) {
+		validate_redirect(load, route, place);
+		return;
+	}
+	if (load_has(load, place_at(place, "status", NULL)))
+		load_report_at(load, place_at(place, "status", NULL), "is the code of a `redirect`; say where it leads, or take it out");
+	if (load_has(load, place_at(place, "apps", NULL))) {
+		load_validate_group(load, &route->group, place);
+		return;
+	}
+	bool has_group_key = load_has(load, place_at(place, "timeouts", "connect"));
+	if (has_group_key)
+		load_report_at(load, place_at(place, "timeouts", "connect"), "needs `apps` in this route; those of the site have theirs");
+	for (unsigned i = 0; i < COUNT_OF(group_keys); i++)
+		if (load_has(load, place_at(place, group_keys[i], NULL))) {
+			load_report_at(load, place_at(place, group_keys[i], NULL),
+			               "needs `apps` in this route; those of the site have theirs");
+			has_group_key = true;
+		}
+	if (!has_limits(load, place) && !has_group_key)
+		load_report_at(load, place_at(place, NULL, NULL),
+		               "does nothing; say `redirect`, `apps`, `body` or `timeouts`, or take the route out");
+}
+
+void load_validate_routes(struct load *load, const struct cluster_site *site)
+{
+	struct place place;
+	for (const struct cluster_route *route = site->routes; route < site->routes + site->route_count; route++) {
+		place_of_route(&place, site, route);
+		if (!load_has_map(load, place_at(&place, NULL, NULL)))
+			continue; /* said already */
+		unsigned before = load->report->total;
+		validate_match(load, route, &place);
+		validate_action(load, route, &place);
+		if (load->report->total == before)
+			validate_reached(load, site, route);
+	}
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * validate_site: what must hold between the keys of one site: names, TLS, apps or a page. Called by validate.c; its routes have
+ * their own file.
+ */
+#include "cluster/load.h"
+
+#include <stdio.h>
+
+static void validate_names(struct load *load, const struct cluster_site *site)
+{
+	for (uint32_t i = 1; i < site->name_count; i++)
+		for (uint32_t j = 0; j < i; j++)
+			if (strcmp(site->names[i], site->names[j]) == 0)
+				load_report_element(load, AT("sites", site->name, "names"), i - 1, "`%s` %s", site->names[i],
+				                    j == 0 ? "is the site's own name; it need not be said again" : "stands here twice");
+}
+
+static void validate_canonical(struct load *load, const struct cluster_site *site)
+{
+	const char *const *parts = AT("sites", site->name, "canonical");
+	uint32_t exact = 0;
+	bool is_own = false;
+	if (site->canonical[0] == '\0')
+		return;
+	for (uint32_t i = 0; i < site->name_count; i++) {
+		exact += site->names[i][0] != '*';
+		is_own |= strcmp(site->names[i], site->canonical) == 0;
+	}
+	if (!is_own)
+		load_report_at(load, parts, "`%s` is none of the site's names; add it under `names`", site->canonical);
+	else if (exact == 1)
+		load_report_at(load, parts,
+		               "the site has no other name that could lead to it; add it under `names`, or take `canonical` out");
+}
+
+/* ---- TLS ------------------------------------------------------------------------------------------------------ */
+
+/* The number of its first listener with TLS; listen_count when it has none. */
+static uint32_t find_tls(const struct cluster_site *site)
+{
+	uint32_t i = 0;
+	while (i < site->listen_count && !site->listen[i].tls)
+		i++;
+	return i;
+}
+
+static void validate_certificates(struct load *load, const struct cluster_site *site)
+{
+	const char *const *parts = AT("sites", site->name, "certificate");
+	for (uint32_t i = 0; i < site->certificate_count; i++) {
+		const struct cluster_certificate *certificate = &site->certificates[i];
+		if (certificate->self_signed && site->certificate_count > 1) {
+			load_report_element(load, parts, i, "`self-signed` stands alone; take it out, or the files beside it");
+			return;
+		}
+		for (uint32_t j = 0; j < i; j++)
+			if (strcmp(certificate->chain, site->certificates[j].chain) == 0)
+				load_report_element(load, parts, i, "%s stands here twice", certificate->chain);
+	}
+}
+
+static void validate_tls(struct load *load, const struct cluster_site *site)
+{
+	uint32_t tls = find_tls(site);
+	bool has_tls = tls < site->listen_count;
+	bool has_certificate = load_has(load, AT("sites", site->name, "certificate"));
+	if (has_tls && !has_certificate)
+		load_report_element(
+		    load, AT("sites", site->name, "listen"), tls,
+		    "TLS needs a certificate; add for example `certificate: /etc/noah/%.60s.pem`, or `certificate: self-signed` "
+		    "for trying out",
+		    site->names[0]);
+	if (has_certificate && !has_tls)
+		load_report_at(load, AT("sites", site->name, "certificate"),
+		               "the site does not listen with TLS; add `https` under `listen`, or take `listen` out");
+	if (!has_tls && !has_certificate && load_has(load, AT("sites", site->name, "https")))
+		load_report_at(load, AT("sites", site->name, "https"),
+		               "the site does not listen with TLS; give it a `certificate`, or take `https` out");
+	validate_certificates(load, site);
+}
+
+/* ---- apps or a page ------------------------------------------------------------------------------------------- */
+
+/* Keys of requests that go to apps have no effect where none do. */
+static void validate_page(struct load *load, const struct cluster_site *site)
+{
+	static const char *const other_keys[] = {"apps",  "balance",    "hash",   "check", "connections",
+	                                         "queue", "slow_start", "sticky", "routes"};
+	static const char *const timeouts[] = {"connect", "answer"};
+	for (unsigned i = 0; i < COUNT_OF(other_keys); i++)
+		if (load_has(load, AT("sites", site->name, other_keys[i])))
+			load_report_at(load, AT("sites", site->name, other_keys[i]),
+			               "with `page` every request is answered with that file; take one of them out");
+	for (unsigned i = 0; i < COUNT_OF(timeouts); i++)
+		if (load_has(load, AT("sites", site->name, "timeouts", timeouts[i])))
+			load_report_at(load, AT("sites", site->name, "timeouts", timeouts[i]),
+			               "with `page` no app is asked; take one of them out");
+}
+
+void load_validate_site(struct load *load, const struct cluster_site *site)
+{
+	struct place place;
+	place_of_site(&place, site);
+	validate_names(load, site);
+	validate_canonical(load, site);
+	validate_tls(load, site);
+	if (load_has(load, AT("sites", site->name, "page"))) {
+		validate_page(load, site);
+		return;
+	}
+	if (load_has_map(load, AT("sites", site->name)) && !load_has(load, AT("sites", site->name, "apps")))
+		load_report_at(load, AT("sites", site->name, "apps"),
+		               "is missing; for example `apps: [web1:8080, web2:8080]`, or `page: /etc/noah/welcome.html` without any");
+	load_validate_group(load, &site->group, &place);
+	load_validate_routes(load, site);
+}
