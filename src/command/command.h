@@ -31,8 +31,12 @@ int command_run(int argc, char **argv);
 int command_reload(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_stop(int argc, char **argv);
+int command_upgrade(int argc, char **argv);
+int command_upgrade_check(int argc, char **argv);
 /* Says why nobody answered at the control socket and what to do; returns COMMAND_FAILED. `error` is an errno value. */
 int command_not_answered(const char *name, const char *control, int error);
+/* Asks the running noah, prints what it says and returns the exit code. */
+int command_ask(const char *name, const char *control, const char *request);
 
 /* ---- options (options.c) -------------------------------------------------------------------------------------- */
 

@@ -15,10 +15,12 @@ static const struct command commands[] = {
 	{ "plan",    "say in words what each server would do",                      command_plan },
 	{ "status",  "show the cluster as this server sees it now",                 command_status },
 	{ "reload",  "read the cluster file again, without dropping a connection",  command_reload },
+	{ "upgrade", "let another program file take over, without dropping a connection", command_upgrade },
 	{ "stop",    "finish what is under way and stop",                           command_stop },
 	{ "schema",  "print the JSON Schema of the cluster file, for editors",      command_schema },
 	{ "help",    "print this, or the help of one command",                      command_help },
 	{ "--child", NULL,                                                          process_child },
+	{ "--upgrade-check", NULL,                                                  command_upgrade_check },
 };
 /* clang-format on */
 

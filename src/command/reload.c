@@ -18,6 +18,18 @@ int command_not_answered(const char *name, const char *control, int error)
 	return COMMAND_FAILED;
 }
 
+int command_ask(const char *name, const char *control, const char *request)
+{
+	bool done;
+	char *answer;
+	int result = process_ask(control, request, &done, &answer);
+	if (result < 0)
+		return command_not_answered(name, control, -result);
+	fputs(answer, done ? stdout : stderr);
+	free(answer);
+	return done ? COMMAND_OK : COMMAND_FAILED;
+}
+
 static int ask(const char *name, const char *about, int argc, char **argv)
 {
 	const char *control = PROCESS_DEFAULT_CONTROL;
@@ -27,16 +39,7 @@ static int ask(const char *name, const char *about, int argc, char **argv)
 	};
 	const struct command_usage usage = {.name = name, .arguments = "", .about = about, .options = options};
 	int code = command_options(&usage, argc, argv);
-	if (code >= 0)
-		return code;
-	bool done;
-	char *answer;
-	int result = process_ask(control, name, &done, &answer);
-	if (result < 0)
-		return command_not_answered(name, control, -result);
-	fputs(answer, done ? stdout : stderr);
-	free(answer);
-	return done ? COMMAND_OK : COMMAND_FAILED;
+	return code >= 0 ? code : command_ask(name, control, name);
 }
 
 int command_reload(int argc, char **argv)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * `noah run`: reads its options and becomes the supervisor (process/supervisor.c).
+ * `noah run`: reads its options and becomes the supervisor (process/supervisor.c). `noah --upgrade-check run ...`: what a running
+ * noah executes before it lets another program take its place, with its own arguments.
  */
 #include "command/command.h"
 #include "process/process.h"
@@ -16,10 +17,12 @@ static bool read_threads(const char *text, unsigned *threads)
 	return true;
 }
 
-int command_run(int argc, char **argv)
+static struct process_options options = {
+    .file = COMMAND_DEFAULT_FILE, .user = PROCESS_DEFAULT_USER, .control = PROCESS_DEFAULT_CONTROL, .log_level = LOG_INFO};
+
+/* -1 when the command should go on, otherwise its exit code. */
+static int read_options(int argc, char **argv)
 {
-	static struct process_options options = {
-	    .file = COMMAND_DEFAULT_FILE, .user = PROCESS_DEFAULT_USER, .control = PROCESS_DEFAULT_CONTROL, .log_level = LOG_INFO};
 	const char *threads = NULL, *level = NULL;
 	const struct command_option table[] = {
 	    {"server", "NAME", "which server of the file this is (found by its addresses when left out)", NULL, &options.server},
@@ -55,5 +58,18 @@ int command_run(int argc, char **argv)
 		fprintf(stderr, "noah run: --log-level %s: error, warning, notice, info or debug is needed\n", level);
 		return COMMAND_USAGE;
 	}
-	return process_supervise(&options);
+	options.arguments = argv;
+	return -1;
+}
+
+int command_run(int argc, char **argv)
+{
+	int code = read_options(argc, argv);
+	return code >= 0 ? code : process_supervise(&options);
+}
+
+int command_upgrade_check(int argc, char **argv)
+{
+	int code = argc > 1 ? read_options(argc - 1, argv + 1) : COMMAND_USAGE;
+	return code >= 0 ? code : process_upgrade_check(&options);
 }

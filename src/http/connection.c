@@ -57,7 +57,7 @@ static void client_park(struct http_client *client, int64_t timeout_ms)
 	buffer_release(&client->stream.input);
 	client->parked = true;
 	loop_park(&client->stream.watched, "http", timeout_ms, client_resume, client);
-	if (client->core->draining && client->parked)
+	if (client->core->ending && client->parked)
 		loop_unpark(&client->stream.watched);
 }
 

@@ -90,11 +90,30 @@ void http_core_accepted(struct http_core *core, const struct address *listener, 
 	http_connection_start(client, descriptor);
 }
 
-void http_core_drain(struct http_core *core)
+void http_core_retire(struct http_core *core)
 {
 	CHECK_MAGIC(core, HTTP_CORE_MAGIC);
 	core->draining = true;
 	upstream_core_drain(&core->upstream);
+}
+
+bool http_core_release(struct http_core *core)
+{
+	CHECK_MAGIC(core, HTTP_CORE_MAGIC);
+	ASSERT(core->draining);
+	if (!list_is_empty(&core->clients))
+		return false;
+	if (core->routes != NULL)
+		http_routes_unref(core->routes);
+	core->routes = NULL;
+	return true;
+}
+
+void http_core_drain(struct http_core *core)
+{
+	CHECK_MAGIC(core, HTTP_CORE_MAGIC);
+	http_core_retire(core);
+	core->ending = true;
 	LIST_EACH (item, &core->clients) {
 		struct http_client *client = OWNER_OF(item, struct http_client, link);
 		if (client->parked)

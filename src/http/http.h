@@ -35,6 +35,13 @@ void http_core_accepted(struct http_core *core, const struct address *listener, 
 /* Closes idle connections, lets requests under way finish (their answers say "Connection: close") and pools nothing any more.
  * What is accepted afterwards is answered once and closed. */
 void http_core_drain(struct http_core *core);
+/* After an upgrade: requests are answered as they come, each answer says that it is the last on its connection, and nothing is
+ * pooled any more. Nobody is disconnected: an idle connection stays until its next request or its timeout, because a visitor who
+ * uses it just then would lose his request. */
+void http_core_retire(struct http_core *core);
+/* After http_core_retire: lets the snapshot go, if no connection is left but tunnels; false: one is. No connection may be accepted
+ * afterwards. */
+bool http_core_release(struct http_core *core) MUST_CHECK;
 unsigned http_core_open(const struct http_core *core); /* client connections */
 /* The access log goes there now (after rotation, or because the cluster file changed); what was gathered goes to the old one. */
 void http_core_log_to(struct http_core *core, struct http_log_sink *sink);

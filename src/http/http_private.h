@@ -74,7 +74,8 @@ struct http_routes;
 #define HTTP_CORE_MAGIC 0x68636f72u
 struct http_core {
 	uint32_t magic;
-	bool draining;
+	bool draining; /* answers say "Connection: close", and nothing is pooled */
+	bool ending;   /* and who has nothing under way is disconnected */
 	struct loop *loop;
 	struct board_lane *lane;
 	struct upstream_core upstream;

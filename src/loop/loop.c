@@ -78,6 +78,12 @@ void loop_free(struct loop *loop)
 	free(loop);
 }
 
+void loop_trim(struct loop *loop)
+{
+	CHECK_MAGIC(loop, LOOP_MAGIC);
+	stack_free_cached(loop);
+}
+
 void loop_on_free(struct loop *loop, void (*run)(void *argument), void *argument)
 {
 	ASSERT(loop->free_hook_count < LOOP_HOOKS_MOST);

@@ -109,6 +109,9 @@ struct loop_message {
 };
 void loop_post_message(struct loop *loop, struct loop_message *message);
 
+/* Gives back the memory of stacks that no task has now. On the running loop. */
+void loop_trim(struct loop *loop);
+
 /* Runs when the loop is freed, on the thread that frees it: for what a folder keeps for each loop. At most 4 of them. */
 void loop_on_free(struct loop *loop, void (*run)(void *argument), void *argument);
 

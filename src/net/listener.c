@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define ACCEPTS_A_TURN   64u
+#define WAITING_MOST     65536u /* as long as a socket's queue can be */
 #define OUT_OF_DESCRIPTORS_PAUSE_MS 100
 
 struct net_listener {
@@ -166,6 +167,26 @@ struct net_listener *net_listener_new(int descriptor,
 	return listener;
 }
 
+void net_listener_finish(struct net_listener *listener)
+{
+	if (listener == NULL)
+		return;
+	int descriptor = listener->task != NULL ? watched_release(&listener->watched) : -1;
+	for (unsigned i = 0; descriptor >= 0 && i < WAITING_MOST; i++) {
+		struct sockaddr_storage from_raw;
+		struct address from;
+		socklen_t size = sizeof(from_raw);
+		int connection = accept4(descriptor, (struct sockaddr *)&from_raw, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (connection < 0 && errno != ECONNABORTED && errno != EPROTO)
+			break;
+		if (connection < 0)
+			continue;
+		address_from_sockaddr((struct sockaddr *)&from_raw, size, &from);
+		listener->accepted(listener->argument, connection, &from);
+	}
+	net_listener_free(listener);
+}
+
 void net_listener_free(struct net_listener *listener)
 {
 	if (listener == NULL)
@@ -174,7 +195,8 @@ void net_listener_free(struct net_listener *listener)
 		free(listener);
 		return;
 	}
-	(void)!watched_release(&listener->watched); /* now: the caller may close the socket next */
-	listener->freed = true;                     /* its task frees it */
+	if (listener->watched.descriptor >= 0)
+		(void)!watched_release(&listener->watched); /* now: the caller may close the socket next */
+	listener->freed = true;                         /* its task frees it */
 	task_cancel(listener->task);
 }

@@ -161,6 +161,9 @@ struct net_listener;
 struct net_listener *net_listener_new(int descriptor,
                                       void (*accepted)(void *argument, int descriptor, const struct address *from),
                                       void *argument) MUST_CHECK;
+/* Accepts all that wait in the socket's queue, then stops; the descriptor stays open. Where others go on with the socket: an arrival
+ * wakes only one of them, and if that was this one, nobody else would come for it. On the loop. */
+void net_listener_finish(struct net_listener *listener);
 /* Stops accepting; the descriptor stays open. */
 void net_listener_free(struct net_listener *listener);
 

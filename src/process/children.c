@@ -101,13 +101,17 @@ static void child_ended(struct supervisor *supervisor, enum process_row row, int
 	if (child->channel >= 0)
 		close(child->channel);
 	child->channel = -1;
+	if (row == PROCESS_TRAFFIC)
+		lanes_ended(supervisor, supervisor->first_lane, supervisor->threads);
 	if (supervisor->stopping) {
 		log_write(LOG_INFO, "%s (process %d) has ended: %s", name, (int)pid, child->last_end);
 		return;
 	}
 	uint64_t now = clock_monotonic_us();
+	supervisor->upgrade.crashes++;
 	child->crashes = now - child->started_us < CHILD_LIFE_MS * 1000 ? child->crashes + 1 : 1;
-	atomic_fetch_add(&supervisor->board->restarts[row], 1);
+	if (supervisor->upgrade.stage != UPGRADE_STARTS)
+		atomic_fetch_add(&supervisor->board->restarts[row], 1);
 	int64_t delay_ms = restart_delay_ms(child);
 	child->restart_at_us = now + (uint64_t)delay_ms * 1000;
 	log_write(LOG_ERROR, "%s (process %d) died: %s; it is started again %s", name, (int)pid, child->last_end,
@@ -122,13 +126,16 @@ void children_reap(struct supervisor *supervisor)
 		if (child->pid != 0 && waitpid(child->pid, &status, WNOHANG) == child->pid)
 			child_ended(supervisor, row, status);
 	}
+	if (supervisor->former_watch != 0 && waitpid(supervisor->former_watch, NULL, WNOHANG) == supervisor->former_watch)
+		supervisor->former_watch = 0;
 }
 
 void children_start_due(struct supervisor *supervisor)
 {
 	uint64_t now = clock_monotonic_us();
 	for (unsigned row = 0; row < PROCESS_ROWS && !supervisor->stopping; row++)
-		if (supervisor->children[row].pid == 0 && supervisor->children[row].restart_at_us <= now)
+		if (supervisor->children[row].pid == 0 && supervisor->children[row].restart_at_us <= now &&
+		    (row != PROCESS_WATCH || supervisor->former_watch == 0))
 			child_start(supervisor, row);
 }
 
@@ -136,7 +143,8 @@ uint64_t children_next_us(const struct supervisor *supervisor)
 {
 	uint64_t next = UINT64_MAX;
 	for (unsigned row = 0; row < PROCESS_ROWS && !supervisor->stopping; row++)
-		if (supervisor->children[row].pid == 0 && supervisor->children[row].restart_at_us < next)
+		if (supervisor->children[row].pid == 0 && supervisor->children[row].restart_at_us < next &&
+		    (row != PROCESS_WATCH || supervisor->former_watch == 0)) /* whose end is a signal */
 			next = supervisor->children[row].restart_at_us;
 	return next;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * control: the socket on which `noah status`, `noah reload` and `noah stop` talk to the running supervisor, and the asking side.
+ * control: the socket on which `noah status`, `noah reload` and the other commands talk to the running supervisor, and the asking
+ * side.
  *
- * A client sends one line (a word and a line feed), gets "ok" or "failed" on the first line and text until the end of the
- * connection. At most CONTROL_CLIENTS_MOST at once; further ones wait in the socket's queue. Only root (and the group of the
- * socket's file) may connect.
+ * A client sends one line (a word, what it is about, and a line feed), gets "ok" or "failed" on the first line and text until the
+ * end of the connection. At most CONTROL_CLIENTS_MOST at once; further ones wait in the socket's queue. Only root (and the group
+ * of the socket's file) may connect.
  */
 #include "process/supervisor_private.h"
 
@@ -141,7 +142,7 @@ void control_accept(struct supervisor *supervisor)
 void control_answer(struct control_client *client, bool done, const char *text)
 {
 	ASSERT(client->answer == NULL);
-	client->waits_for_reload = false;
+	client->waits = CLIENT_WAITS_NOT;
 	client->deadline_us = clock_monotonic_us() + CONTROL_CLIENT_MS * 1000;
 	if (asprintf(&client->answer, "%s\n%s", done ? "ok" : "failed", text) < 0) {
 		client->answer = NULL;
@@ -151,20 +152,64 @@ void control_answer(struct control_client *client, bool done, const char *text)
 	client->answer_size = strlen(client->answer);
 }
 
-static void serve(struct supervisor *supervisor, struct control_client *client, struct span request)
+void control_answer_waiting(struct supervisor *supervisor, enum client_waits waits, bool done, const char *text)
+{
+	for (unsigned i = 0; i < CONTROL_CLIENTS_MOST; i++) {
+		struct control_client *client = &supervisor->clients[i];
+		if (client->descriptor < 0 || client->waits != waits)
+			continue;
+		control_answer(client, done, text);
+		control_handle(supervisor, client);
+	}
+}
+
+/* "upgrade" or "upgrade PATH" */
+static void serve_upgrade(struct supervisor *supervisor, struct control_client *client, struct span path)
+{
+	char program[PROGRAM_PATH_SIZE], *why = NULL;
+	if (!span_copy(path, program, sizeof program))
+		control_answer(client, false, "the program's path is too long\n");
+	else if (upgrade_begin(supervisor, path.size > 0 ? program : NULL, &why))
+		client->waits = CLIENT_WAITS_UPGRADE;
+	else
+		control_answer(client, false, why != NULL ? why : "out of memory\n");
+	free(why);
+}
+
+static void serve_end_oldest(struct supervisor *supervisor, struct control_client *client)
+{
+	char text[256];
+	struct retired *oldest = retired_oldest(supervisor);
+	if (oldest == NULL) {
+		control_answer(client, false, "no earlier generation is left\n");
+		return;
+	}
+	snprintf(text, sizeof text, "the oldest generation (noah %s, process %d) ends now; %ju connections are cut\n",
+	         oldest->version, (int)oldest->child.pid, (uintmax_t)retired_open(supervisor, oldest));
+	log_write(LOG_NOTICE, "upgrade: asked to end process %d", (int)oldest->child.pid);
+	retired_end(supervisor, oldest);
+	control_answer(client, true, text);
+}
+
+static void serve(struct supervisor *supervisor, struct control_client *client, struct span line)
 {
 	char *text = NULL;
+	struct span argument = line, request = span_cut(&argument, ' ');
 	if (span_equal(request, SPAN("status"))) {
 		text = status_make(supervisor);
 		control_answer(client, text != NULL, text != NULL ? text : "out of memory");
 	} else if (span_equal(request, SPAN("reload"))) {
 		if (supervisor_reload(supervisor, &text))
-			client->waits_for_reload = true; /* answered when the children work by it */
+			client->waits = CLIENT_WAITS_RELOAD; /* answered when the children work by it */
 		else
 			control_answer(client, false, text != NULL ? text : "out of memory");
 	} else if (span_equal(request, SPAN("stop"))) {
 		control_answer(client, true, supervisor->stopping ? "it is stopping already; what is still busy ends now\n" : "");
 		supervisor_stop(supervisor, "asked by \"noah stop\"");
+	} else if (span_equal(request, SPAN("upgrade"))) {
+		serve_upgrade(supervisor, client, argument);
+	} else if (span_equal(request, SPAN("end-oldest"))) {
+		serve_end_oldest(supervisor, client);
 	} else {
 		control_answer(client, false, "this noah does not know that request; are command and server of the same version?\n");
 	}
@@ -173,7 +218,7 @@ static void serve(struct supervisor *supervisor, struct control_client *client, 
 
 void control_handle(struct supervisor *supervisor, struct control_client *client)
 {
-	if (client->answer == NULL && !client->waits_for_reload) {
+	if (client->answer == NULL && client->waits == CLIENT_WAITS_NOT) {
 		size_t room = sizeof client->request - client->request_size;
 		ssize_t size = recv(client->descriptor, client->request + client->request_size, room, 0);
 		if (size < 0 && (errno == EAGAIN || errno == EINTR))
@@ -204,7 +249,7 @@ void control_expire(struct supervisor *supervisor)
 	uint64_t now = clock_monotonic_us();
 	for (unsigned i = 0; i < CONTROL_CLIENTS_MOST; i++) {
 		struct control_client *client = &supervisor->clients[i];
-		if (client->descriptor >= 0 && !client->waits_for_reload && client->deadline_us <= now)
+		if (client->descriptor >= 0 && client->waits == CLIENT_WAITS_NOT && client->deadline_us <= now)
 			drop(client);
 	}
 }
@@ -254,7 +299,10 @@ int process_ask(const char *control, const char *request, bool *done, char **ans
 	(void)setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
 	char line[CONTROL_REQUEST_MOST];
 	int size = snprintf(line, sizeof line, "%s\n", request);
-	ASSERT(size > 0 && (size_t)size < sizeof line);
+	if (size < 0 || (size_t)size >= sizeof line) {
+		close(descriptor);
+		return -ENAMETOOLONG;
+	}
 	int result = send(descriptor, line, (size_t)size, MSG_NOSIGNAL) == size ? read_answer(descriptor, answer) : -errno;
 	close(descriptor);
 	if (result != 0)

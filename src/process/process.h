@@ -22,6 +22,7 @@ struct process_options {
 	const char *log_file; /* NULL: standard error */
 	unsigned threads;     /* of traffic; 0: one for each processor this process may use */
 	enum log_level log_level;
+	char *const *arguments; /* of the command, its name first: an upgrade executes the new program with them */
 };
 
 /* Runs the supervisor until SIGTERM, SIGINT or `noah stop`. Returns the exit code (command/command.h): 0 after an orderly stop, 1
@@ -31,7 +32,11 @@ int process_supervise(const struct process_options *options) MUST_CHECK;
 /* `noah --child NAME ...`: what the supervisor executes; refuses to run otherwise. The signature of a command. */
 int process_child(int argc, char **argv);
 
-/* Asks the noah that listens at `control`: one of "status", "reload", "stop". Returns 0 and the answer (zero-terminated, to be
+/* `noah --upgrade-check run ...`, executed by a running noah that wants to be replaced by this program: tells on standard output
+ * whether it could take over what the environment names, and changes nothing. Returns the exit code. */
+int process_upgrade_check(const struct process_options *options) MUST_CHECK;
+
+/* Asks the noah that listens at `control`: "status", "reload", "stop", "upgrade [PROGRAM]", ... (control.c). Returns 0 and the answer (zero-terminated, to be
  * freed), with *done telling whether it was done; or -errno when nobody answers there (*answer is NULL). */
 int process_ask(const char *control, const char *request, bool *done, char **answer) MUST_CHECK;
 

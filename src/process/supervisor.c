@@ -16,6 +16,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -48,23 +49,22 @@ static void log_lines(enum log_level level, const char *prefix, const char *text
 	}
 }
 
-/* The file as it is now, for the generation after the present one. NULL with *why (to be freed). */
-static struct cluster *load(struct supervisor *supervisor, char **why)
+struct cluster *supervisor_load(const struct process_options *options, uint64_t generation, char **why)
 {
 	struct cluster_messages *messages = calloc(1, sizeof *messages); /* 10 KB: too much for a stack */
 	struct cluster *cluster = NULL;
 	*why = NULL;
 	if (messages == NULL)
 		return NULL;
-	cluster = cluster_load(supervisor->options->file, CLUSTER_WHOLE, messages);
-	if (cluster != NULL && !cluster_find_self(cluster, supervisor->options->server, messages)) {
+	cluster = cluster_load(options->file, CLUSTER_WHOLE, messages);
+	if (cluster != NULL && !cluster_find_self(cluster, options->server, messages)) {
 		cluster_free(cluster);
 		cluster = NULL;
 	}
 	if (cluster == NULL)
 		*why = messages_join(messages);
 	else
-		cluster->generation = supervisor->cluster == NULL ? 1 : supervisor->cluster->generation + 1;
+		cluster->generation = generation;
 	free(messages);
 	return cluster;
 }
@@ -117,6 +117,15 @@ static void put_in_force(struct supervisor *supervisor, const struct preparation
 	children_send_snapshot(supervisor);
 }
 
+bool supervisor_use(struct supervisor *supervisor, struct cluster *cluster, char *why, size_t why_size)
+{
+	struct preparation preparation = {.cluster = cluster};
+	if (!prepare(supervisor, &preparation, why, why_size))
+		return false;
+	put_in_force(supervisor, &preparation);
+	return true;
+}
+
 /* ---- reload --------------------------------------------------------------------------------------------------- */
 
 /* Sets *words (to be freed) to the difference, a line each. */
@@ -140,22 +149,23 @@ bool supervisor_reload(struct supervisor *supervisor, char **why)
 	char reason[512] = "out of memory";
 	char *words = NULL;
 	*why = NULL;
-	if (supervisor->stopping || supervisor->reload_deadline_us != 0) {
-		*why = strdup(supervisor->stopping ? "noah is stopping\n" : "another reload is under way: try again in a moment\n");
+	if (supervisor->stopping || supervisor->reload_deadline_us != 0 || supervisor->upgrade.stage != UPGRADE_NONE) {
+		*why = strdup(supervisor->stopping                        ? "noah is stopping\n"
+		              : supervisor->upgrade.stage != UPGRADE_NONE ? "an upgrade is under way: try again in a moment\n"
+		                                                          : "another reload is under way: try again in a moment\n");
 		return false;
 	}
 	notify_send("RELOADING=1");
-	struct preparation preparation = {.cluster = load(supervisor, why)};
-	if (preparation.cluster == NULL)
+	struct cluster *cluster = supervisor_load(supervisor->options, supervisor->cluster->generation + 1, why);
+	if (cluster == NULL)
 		goto refused;
-	unsigned lines = difference(supervisor->cluster, preparation.cluster, &words);
-	if (words == NULL || !prepare(supervisor, &preparation, reason, sizeof reason)) {
-		cluster_free(preparation.cluster);
+	unsigned lines = difference(supervisor->cluster, cluster, &words);
+	if (words == NULL || !supervisor_use(supervisor, cluster, reason, sizeof reason)) {
+		cluster_free(cluster);
 		if (asprintf(why, "%s\n", reason) < 0)
 			*why = NULL;
 		goto refused;
 	}
-	put_in_force(supervisor, &preparation);
 	log_write(LOG_NOTICE, "reload: snapshot %ju, %u changes", (uintmax_t)supervisor->cluster->generation, lines);
 	if (lines > 0)
 		log_lines(LOG_NOTICE, "reload: ", words);
@@ -182,14 +192,10 @@ static void reload_finish(struct supervisor *supervisor)
 	notify_send("READY=1");
 	if (!ready)
 		log_write(LOG_ERROR, "reload: not every process works by the new file after %d s", RELOAD_TAKEN_MS / 1000);
-	for (unsigned i = 0; i < CONTROL_CLIENTS_MOST; i++) {
-		struct control_client *client = &supervisor->clients[i];
-		if (client->descriptor < 0 || !client->waits_for_reload)
-			continue;
-		control_answer(client, ready,
-		               ready ? supervisor->reload_words : "not every process works by the new file yet: see the log\n");
-		control_handle(supervisor, client);
-	}
+	control_answer_waiting(supervisor, CLIENT_WAITS_RELOAD, ready,
+	                       !ready                             ? "not every process works by the new file yet: see the log\n"
+	                       : supervisor->reload_words != NULL ? supervisor->reload_words
+	                                                          : "");
 	free(supervisor->reload_words);
 	supervisor->reload_words = NULL;
 }
@@ -219,6 +225,7 @@ static bool log_file_open(struct supervisor *supervisor)
 	}
 	for (unsigned row = 0; row < PROCESS_ROWS; row++)
 		child_send(supervisor, row, &(struct message){.type = MESSAGE_LOG}, descriptor);
+	retired_send(supervisor, &(struct message){.type = MESSAGE_LOG}, descriptor);
 	close(descriptor);
 	return true;
 }
@@ -243,6 +250,7 @@ static void signal_children(const struct supervisor *supervisor, int signal_numb
 	for (unsigned row = 0; row < PROCESS_ROWS; row++)
 		if (supervisor->children[row].pid != 0)
 			kill(supervisor->children[row].pid, signal_number);
+	retired_signal(supervisor, signal_number);
 }
 
 void supervisor_stop(struct supervisor *supervisor, const char *why)
@@ -259,13 +267,14 @@ void supervisor_stop(struct supervisor *supervisor, const char *why)
 	supervisor->stop_deadline_us = clock_monotonic_us() + wait_ms * 1000;
 	supervisor->stopping = true;
 	child_send(supervisor, PROCESS_TRAFFIC, &(struct message){.type = MESSAGE_DRAIN}, -1);
+	retired_send(supervisor, &(struct message){.type = MESSAGE_DRAIN}, -1);
 }
 
 /* True when all have ended. Watch sees to the targets' health until traffic has finished. */
 static bool stop_advance(struct supervisor *supervisor)
 {
 	struct child *watch = &supervisor->children[PROCESS_WATCH];
-	if (supervisor->children[PROCESS_TRAFFIC].pid == 0 && watch->channel >= 0) {
+	if (supervisor->children[PROCESS_TRAFFIC].pid == 0 && retired_count(supervisor) == 0 && watch->channel >= 0) {
 		close(watch->channel); /* it ends when it sees this */
 		watch->channel = -1;
 		supervisor->stop_deadline_us = clock_monotonic_us() + STOP_MS * 1000;
@@ -275,7 +284,7 @@ static bool stop_advance(struct supervisor *supervisor)
 		signal_children(supervisor, SIGKILL);
 		supervisor->stop_deadline_us = UINT64_MAX;
 	}
-	return children_are_gone(supervisor);
+	return children_are_gone(supervisor) && retired_count(supervisor) == 0;
 }
 
 /* ---- events --------------------------------------------------------------------------------------------------- */
@@ -323,9 +332,11 @@ static int next_timeout_ms(const struct supervisor *supervisor)
 		next = supervisor->reload_deadline_us;
 	if (supervisor->stopping && supervisor->stop_deadline_us < next)
 		next = supervisor->stop_deadline_us;
+	if (supervisor->upgrade.stage != UPGRADE_NONE && supervisor->upgrade.deadline_us < next)
+		next = supervisor->upgrade.deadline_us;
 	for (unsigned i = 0; i < CONTROL_CLIENTS_MOST; i++) {
 		const struct control_client *client = &supervisor->clients[i];
-		if (client->descriptor >= 0 && !client->waits_for_reload && client->deadline_us < next)
+		if (client->descriptor >= 0 && client->waits == CLIENT_WAITS_NOT && client->deadline_us < next)
 			next = client->deadline_us;
 	}
 	if (next == UINT64_MAX)
@@ -333,23 +344,32 @@ static int next_timeout_ms(const struct supervisor *supervisor)
 	return next <= now ? 0 : (int)((next - now) / 1000 + 1);
 }
 
-/* One wait and what it brought. Slots of `ready`: signals, the control socket, its clients, the children. */
+/* One wait and what it brought. Slots of `ready`: signals, the control socket, what a new program says, the clients, the
+ * children, the retired ones. */
 static void turn(struct supervisor *supervisor)
 {
-	struct pollfd ready[2 + CONTROL_CLIENTS_MOST + PROCESS_ROWS];
-	struct pollfd *const clients = ready + 2, *const channels = clients + CONTROL_CLIENTS_MOST;
+	struct pollfd ready[3 + CONTROL_CLIENTS_MOST + PROCESS_ROWS + RETIRED_MOST];
+	struct pollfd *const clients = ready + 3, *const channels = clients + CONTROL_CLIENTS_MOST,
+	                     *const retired = channels + PROCESS_ROWS;
 	bool room = false;
 	for (unsigned i = 0; i < CONTROL_CLIENTS_MOST; i++) {
 		const struct control_client *client = &supervisor->clients[i];
-		/* Who waits for a reload is not looked at: that he has hung up would be reported again and again. */
-		clients[i] = (struct pollfd){.fd = client->waits_for_reload ? -1 : client->descriptor,
+		/* Who waits is not looked at: that he has hung up would be reported again and again. */
+		clients[i] = (struct pollfd){.fd = client->waits != CLIENT_WAITS_NOT ? -1 : client->descriptor,
 		                             .events = client->answer != NULL ? POLLOUT : POLLIN};
 		room = room || client->descriptor < 0;
 	}
 	for (unsigned row = 0; row < PROCESS_ROWS; row++)
 		channels[row] = (struct pollfd){.fd = supervisor->children[row].channel, .events = POLLIN};
+	for (unsigned i = 0; i < RETIRED_MOST; i++)
+		retired[i] = (struct pollfd){.fd = supervisor->retired[i].child.pid != 0 ? supervisor->retired[i].child.channel : -1,
+		                             .events = POLLIN};
 	ready[0] = (struct pollfd){.fd = supervisor->signals, .events = POLLIN};
-	ready[1] = (struct pollfd){.fd = room ? supervisor->control : -1, .events = POLLIN};
+	/* A program that takes over gets the requests that wait; a client that is taken now would be in its way. */
+	ready[1] =
+	    (struct pollfd){.fd = room && supervisor->upgrade.stage != UPGRADE_READY ? supervisor->control : -1, .events = POLLIN};
+	ready[2] =
+	    (struct pollfd){.fd = supervisor->upgrade.stage == UPGRADE_CHECKS ? supervisor->upgrade.output : -1, .events = POLLIN};
 	if (poll(ready, COUNT_OF(ready), next_timeout_ms(supervisor)) < 0) {
 		ASSERT(errno == EINTR || errno == ENOMEM);
 		return;
@@ -360,6 +380,11 @@ static void turn(struct supervisor *supervisor)
 	for (unsigned row = 0; row < PROCESS_ROWS; row++)
 		if (channels[row].revents != 0)
 			child_receive(supervisor, row);
+	for (unsigned i = 0; i < RETIRED_MOST; i++)
+		if (retired[i].revents != 0)
+			retired_receive(supervisor, &supervisor->retired[i]);
+	if (ready[2].revents != 0)
+		upgrade_read(supervisor);
 	for (unsigned i = 0; i < CONTROL_CLIENTS_MOST; i++)
 		if (clients[i].revents != 0 && clients[i].fd == supervisor->clients[i].descriptor)
 			control_handle(supervisor, &supervisor->clients[i]);
@@ -372,11 +397,15 @@ static void serve(struct supervisor *supervisor)
 	for (;;) { /* until stopped */
 		turn(supervisor);
 		children_reap(supervisor);
+		retired_reap(supervisor);
 		children_start_due(supervisor);
 		control_expire(supervisor);
+		if (!supervisor->stopping)
+			upgrade_advance(supervisor);
 		if (supervisor->reload_deadline_us != 0)
 			reload_finish(supervisor);
-		if (supervisor->reload_again && supervisor->reload_deadline_us == 0 && !supervisor->stopping)
+		if (supervisor->reload_again && supervisor->reload_deadline_us == 0 && supervisor->upgrade.stage == UPGRADE_NONE &&
+		    !supervisor->stopping)
 			reload_by_signal(supervisor);
 		if (!supervisor->announced && !supervisor->stopping && children_are_ready(supervisor))
 			announce(supervisor);
@@ -405,33 +434,49 @@ static bool signals_open(struct supervisor *supervisor)
 	return supervisor->signals >= 0;
 }
 
-static unsigned thread_count(unsigned wanted)
+unsigned supervisor_threads(const struct process_options *options)
 {
 	cpu_set_t usable;
-	unsigned count = wanted;
+	unsigned count = options->threads;
 	if (count == 0 && sched_getaffinity(0, sizeof usable, &usable) == 0)
 		count = (unsigned)CPU_COUNT(&usable);
 	return count == 0 ? 1 : count > BOARD_LANES_MOST ? BOARD_LANES_MOST : count;
 }
 
-static bool begin(struct supervisor *supervisor, struct cluster *cluster)
+/* The program's file. After it was replaced (by a package) another one stands under that name: what an upgrade is for. */
+static void find_program(char out[PROGRAM_PATH_SIZE])
 {
-	char why[512];
-	struct preparation preparation = {.cluster = cluster};
+	static const char gone[] = " (deleted)";
+	ssize_t size = readlink("/proc/self/exe", out, PROGRAM_PATH_SIZE - 1);
+	out[size > 0 ? size : 0] = '\0';
+	if (size > (ssize_t)sizeof gone && strcmp(out + size - (sizeof gone - 1), gone) == 0)
+		out[size - (ssize_t)(sizeof gone - 1)] = '\0';
+}
+
+/* 0, or the exit code when it cannot. */
+static int begin(struct supervisor *supervisor)
+{
+	char why[512], *words = NULL;
+	struct cluster *cluster = supervisor_load(supervisor->options, 1, &words);
+	if (cluster == NULL) {
+		log_lines(LOG_ERROR, "", words != NULL ? words : "out of memory");
+		free(words);
+		return 2;
+	}
+	find_program(supervisor->program);
+	if (!signals_open(supervisor) || !control_open(supervisor))
+		goto failed;
 	supervisor->board = board_new(supervisor->threads, &supervisor->board_descriptor);
 	if (supervisor->board == NULL) {
 		log_write(LOG_ERROR, "cannot make the board in shared memory: %m");
-		cluster_free(cluster);
-		return false;
+		goto failed;
 	}
-	if (!prepare(supervisor, &preparation, why, sizeof why)) {
-		log_write(LOG_ERROR, "%s", why);
-		cluster_free(cluster);
-		return false;
-	}
-	put_in_force(supervisor, &preparation);
-	children_start_due(supervisor);
-	return true;
+	if (supervisor_use(supervisor, cluster, why, sizeof why))
+		return 0;
+	log_write(LOG_ERROR, "%s", why);
+failed:
+	cluster_free(cluster);
+	return 1;
 }
 
 static void end(struct supervisor *supervisor)
@@ -454,46 +499,48 @@ static void end(struct supervisor *supervisor)
 	free(supervisor);
 }
 
-int process_supervise(const struct process_options *options)
+static struct supervisor *supervisor_new(const struct process_options *options)
 {
 	struct supervisor *supervisor = calloc(1, sizeof *supervisor);
 	if (supervisor == NULL)
-		return 1;
+		return NULL;
 	supervisor->magic = SUPERVISOR_MAGIC;
 	supervisor->options = options;
-	supervisor->threads = thread_count(options->threads);
+	supervisor->threads = supervisor_threads(options);
 	supervisor->access_log = supervisor->control = supervisor->signals = -1;
+	supervisor->upgrade.output = supervisor->upgrade.former_descriptor = -1;
 	supervisor->next_listener_id = 1;
 	for (unsigned row = 0; row < PROCESS_ROWS; row++)
 		supervisor->children[row].channel = -1;
+	for (unsigned i = 0; i < RETIRED_MOST; i++)
+		supervisor->retired[i].child.channel = -1;
 	for (unsigned i = 0; i < CONTROL_CLIENTS_MOST; i++)
 		supervisor->clients[i].descriptor = -1;
+	return supervisor;
+}
+
+int process_supervise(const struct process_options *options)
+{
+	struct supervisor *supervisor = supervisor_new(options);
+	int code = 1, inherited = upgrade_inherited();
+	if (supervisor == NULL)
+		return 1;
+	prctl(PR_SET_NAME, "noah"); /* a program that gives back executes the former one by its descriptor */
 	log_set_process("noah");
 	log_set_level(options->log_level);
-
-	int code = 1;
-	char *why = NULL;
-	struct cluster *cluster = NULL;
 	if (!log_file_open(supervisor) || !privileges_find(options->user, &supervisor->identity))
 		goto out;
-	cluster = load(supervisor, &why);
-	if (cluster == NULL) {
-		log_lines(LOG_ERROR, "", why != NULL ? why : "out of memory");
-		code = 2;
-		goto out;
-	}
 	privileges_raise_descriptor_limit();
-	if (!signals_open(supervisor) || !control_open(supervisor)) {
-		cluster_free(cluster);
+	if (inherited < 0)
+		code = begin(supervisor);
+	else if (signals_open(supervisor) && upgrade_take_over(supervisor, inherited))
+		code = 0;
+	if (code != 0)
 		goto out;
-	}
-	if (!begin(supervisor, cluster))
-		goto out;
+	children_start_due(supervisor);
 	serve(supervisor);
 	log_write(LOG_NOTICE, "stopped");
-	code = 0;
 out:
-	free(why);
 	end(supervisor);
 	return code;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What the supervisor's files share: supervisor.c (life, signals, reload), children.c, listeners.c, control.c, status.c.
- * One process, one thread, one poll(2); nothing here is seen by another process.
+ * What the supervisor's files share: supervisor.c (life, signals, reload), children.c, retired.c, listeners.c, control.c,
+ * servers.c, status.c, upgrade.c. One process, one thread, one poll(2); nothing here is seen by another process.
  */
 #ifndef NOAH_SUPERVISOR_PRIVATE_H
 #define NOAH_SUPERVISOR_PRIVATE_H
@@ -11,12 +11,20 @@
 
 #include <stdio.h>
 
-#define SUPERVISOR_MAGIC     0x73757072u
-#define LISTENERS_MOST       256u /* different addresses on one server */
-#define CONTROL_CLIENTS_MOST 8u
-#define CONTROL_CLIENT_MS    10000 /* an answer must be fetched within this time */
-#define CONTROL_REQUEST_MOST 64u
-#define RELOAD_TAKEN_MS      5000 /* the children must work by a new snapshot within this time */
+#define SUPERVISOR_MAGIC      0x73757072u
+#define LISTENERS_MOST        256u /* different addresses on one server */
+#define CONTROL_CLIENTS_MOST  8u
+#define CONTROL_CLIENT_MS     10000 /* an answer must be fetched within this time */
+#define CONTROL_REQUEST_MOST  1280u /* a path, or a name, and a word before it */
+#define RELOAD_TAKEN_MS       5000  /* the children must work by a new snapshot within this time */
+#define RETIRED_MOST          16u   /* earlier program generations whose connections go on */
+#define UPGRADE_CHECK_MS      20000 /* the new program must have said within this time whether it can take over */
+#define UPGRADE_STARTS_MS     20000 /* and its processes must work within this time */
+#define UPGRADE_CRASHES_MOST  3u    /* or it is given up when one of them has died so often */
+#define PROGRAM_PATH_SIZE     1024u
+#define PROGRAM_VERSION_SIZE  32u
+#define UPGRADE_WORDS_SIZE    2048u
+#define HANDOVER_FAILURE_SIZE UPGRADE_WORDS_SIZE
 
 /* ---- children (children.c) ------------------------------------------------------------------------------------ */
 
@@ -39,11 +47,23 @@ struct child {
 	uint64_t last_end_wall_us;
 };
 
+/* Traffic of before an upgrade (retired.c): it accepts no more, and ends when its last connection does. */
+struct retired {
+	struct child child; /* pid 0: this place is free */
+	unsigned first_lane, threads;
+	char version[PROGRAM_VERSION_SIZE];
+	uint64_t generation;      /* of the snapshot that it began with */
+	uint64_t retired_wall_us; /* 0: not yet, it still accepts beside the new one, which is starting */
+};
+
 struct listener {
 	struct message_listener name;
 	int descriptor;
 	bool wanted; /* by the snapshot that is being looked at */
 };
+
+/* What has to happen before a request is answered. */
+enum client_waits { CLIENT_WAITS_NOT, CLIENT_WAITS_RELOAD, CLIENT_WAITS_UPGRADE, CLIENT_WAITS_END };
 
 struct control_client {
 	int descriptor; /* -1: free */
@@ -52,7 +72,34 @@ struct control_client {
 	size_t request_size;
 	char *answer; /* NULL until there is one */
 	size_t answer_size, sent;
-	bool waits_for_reload;
+	enum client_waits waits;
+};
+
+/* An upgrade, from the request to the answer. The program is replaced between the stages (upgrade.c). */
+enum upgrade_stage {
+	UPGRADE_NONE,
+	UPGRADE_CHECKS, /* the new program looks whether it could take over */
+	UPGRADE_READY,  /* it can: handed over as soon as every answer has been sent */
+	UPGRADE_STARTS, /* it has taken over and starts its processes beside the former traffic */
+};
+
+struct upgrade {
+	enum upgrade_stage stage;
+	uint64_t deadline_us;
+	char program[PROGRAM_PATH_SIZE]; /* the new one */
+	/* UPGRADE_CHECKS */
+	pid_t checker;
+	int output; /* what it says; -1: it has said all */
+	int state;  /* the memory file that it was shown */
+	size_t words_size;
+	char words[UPGRADE_WORDS_SIZE];
+	/* UPGRADE_STARTS: what is needed to give back */
+	char former_program[PROGRAM_PATH_SIZE];
+	char former_version[PROGRAM_VERSION_SIZE];
+	int former_descriptor, former_snapshot;
+	uint64_t former_generation;
+	unsigned former_threads, former_first_lane;
+	unsigned crashes;
 };
 
 struct supervisor {
@@ -63,9 +110,13 @@ struct supervisor {
 	unsigned first_lane; /* of traffic, on the board */
 	struct board *board;
 	int board_descriptor;
-	struct cluster *cluster; /* in force */
-	int snapshot;            /* the same, sealed */
+	const struct cluster *cluster; /* in force */
+	int snapshot;                  /* the same, sealed */
 	struct child children[PROCESS_ROWS];
+	struct retired retired[RETIRED_MOST];
+	pid_t former_watch; /* of before an upgrade, about to end; 0: none. Two would write the same fields of the board */
+	struct upgrade upgrade;
+	char program[PROGRAM_PATH_SIZE]; /* the file that was started: what stands there now may be newer */
 	struct listener listeners[LISTENERS_MOST];
 	unsigned listener_count;
 	uint32_t next_listener_id;
@@ -107,6 +158,39 @@ void access_log_tell(struct supervisor *supervisor, enum process_row row);
 /* Traffic says that nobody takes the lines any more: connects again if there is somebody. */
 void access_log_gone(struct supervisor *supervisor);
 
+/* ---- earlier generations of traffic (retired.c) --------------------------------------------------------------- */
+
+/* The traffic that runs becomes a retired one that still accepts. ASSERTs that there is room. */
+struct retired *retired_add(struct supervisor *supervisor);
+/* Tells those that still accept to accept no more. */
+void retired_begin(struct supervisor *supervisor);
+void retired_receive(struct supervisor *supervisor, struct retired *retired);
+void retired_reap(struct supervisor *supervisor);
+void retired_send(struct supervisor *supervisor, const struct message *message, int descriptor);
+/* Ends it with all its connections. */
+void retired_end(struct supervisor *supervisor, struct retired *retired);
+void retired_signal(const struct supervisor *supervisor, int signal_number);
+unsigned retired_count(const struct supervisor *supervisor);
+struct retired *retired_oldest(struct supervisor *supervisor); /* NULL: none */
+/* Connections and sessions that it still carries. */
+uint64_t retired_open(const struct supervisor *supervisor, const struct retired *retired);
+/* `threads` lanes of the board in a row that no living process has; false: there are none. */
+bool lanes_find(const struct retired *retired, unsigned retired_count, unsigned threads, unsigned *first_lane) MUST_CHECK;
+void lanes_ended(struct supervisor *supervisor, unsigned first_lane, unsigned threads);
+
+/* ---- upgrade (upgrade.c) -------------------------------------------------------------------------------------- */
+
+/* Begins one to the program at `path` (NULL: the file that was started). False: *why (to be freed) tells why not. Who asked is
+ * answered at its end, by this program or the new one. */
+bool upgrade_begin(struct supervisor *supervisor, const char *path, char **why) MUST_CHECK;
+void upgrade_advance(struct supervisor *supervisor);
+void upgrade_read(struct supervisor *supervisor); /* what the new program says about itself */
+void upgrade_give_up(struct supervisor *supervisor, const char *why);
+/* In a program that took another's place: goes on from where it was. False: nothing can be done, it has been logged. */
+bool upgrade_take_over(struct supervisor *supervisor, int state) MUST_CHECK;
+/* The descriptor of what a former program left, -1 when this one was started afresh. */
+int upgrade_inherited(void);
+
 /* ---- listening sockets (listeners.c) -------------------------------------------------------------------------- */
 
 /* Opens what `cluster` wants on this server and is not open yet. On failure nothing has changed and `why` says what is wrong. */
@@ -126,12 +210,21 @@ void control_handle(struct supervisor *supervisor, struct control_client *client
 void control_expire(struct supervisor *supervisor);
 /* "ok" or "failed", then `text`; the connection closes when it is sent. */
 void control_answer(struct control_client *client, bool done, const char *text);
+/* The same for all who wait for that. */
+void control_answer_waiting(struct supervisor *supervisor, enum client_waits waits, bool done, const char *text);
 
 /* ---- what the control socket asks for (supervisor.c, status.c) ------------------------------------------------ */
 
 /* Loads the file again. On success returns true: who asked is answered by supervisor_reload_finished. Otherwise false and *why
  * (to be freed) tells what is wrong; nothing has changed. */
 bool supervisor_reload(struct supervisor *supervisor, char **why) MUST_CHECK;
+/* The file as it is now, as the generation after the present one. NULL with *why (to be freed; NULL: out of memory). */
+struct cluster *supervisor_load(const struct process_options *options, uint64_t generation, char **why) MUST_CHECK;
+/* How many threads of traffic there shall be. */
+unsigned supervisor_threads(const struct process_options *options);
+/* Puts a file in force that has been loaded: all that can fail comes before anything has changed. False with `why`: the cluster
+ * is still the caller's. */
+bool supervisor_use(struct supervisor *supervisor, struct cluster *cluster, char *why, size_t why_size) MUST_CHECK;
 void supervisor_stop(struct supervisor *supervisor, const char *why);
 char *status_make(const struct supervisor *supervisor) MUST_CHECK; /* JSON, to be freed; NULL: out of memory */
 

@@ -6,7 +6,8 @@
  * messages and posts what they mean to every core; nothing else crosses threads but a connection that is handed to a less busy
  * core.
  *
- * Started by process.c. Ends when the supervisor says so (MESSAGE_DRAIN) or is gone.
+ * Started by process.c. Ends when the supervisor says so (MESSAGE_DRAIN), when its last connection has ended after an upgrade
+ * (MESSAGE_RETIRE), or when the supervisor is gone.
  */
 #include "process/process_private.h"
 
@@ -18,6 +19,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -28,8 +30,9 @@
 #define CORE_MAGIC       0x636f7265u
 #define CORE_STACK_BYTES (256u * 1024) /* of the thread itself; tasks have their own */
 #define DRAIN_LOOK_MS    20
-#define DESCRIPTORS_KEPT 64u /* or an eighth of the limit, if that is less: for what the supervisor sends */
-#define BEAT_MS          500 /* how often a core says that it goes on (board: lane_beat_us) */
+#define RETIRED_LOOK_MS  1000 /* how often a retired core looks whether it is needed any more */
+#define DESCRIPTORS_KEPT 64u  /* or an eighth of the limit, if that is less: for what the supervisor sends */
+#define BEAT_MS          500  /* how often a core says that it goes on (board: lane_beat_us) */
 /* A connection changes the core when another has this many fewer: moving costs a wake-up, so small differences are left alone. */
 #define HAND_OVER_LEAST   2u
 #define HAND_OVER_PERCENT 10u
@@ -63,6 +66,8 @@ struct core {
 	struct list acceptors;
 	atomic_uint on_the_way; /* connections handed to this core that it has not yet taken */
 	struct timer drain_timer;
+	struct timer retired_timer;
+	bool released; /* retired, and nothing is left but tunnels */
 	struct timer beat_timer;
 	uint64_t drain_deadline_us;
 };
@@ -75,7 +80,8 @@ static struct traffic {
 	struct listening *listening, *staged; /* staged: opened with the next snapshot */
 	sem_t core_ready;
 	atomic_uint cores_running;
-	bool draining;
+	atomic_uint cores_retired;
+	bool draining, retired;
 } traffic;
 
 static _Noreturn void give_up(const char *why)
@@ -145,7 +151,7 @@ static void errand_post(struct errand *errand, void (*run)(void *))
 {
 	if (errand_try_post(errand, run))
 		return;
-	if (!traffic.draining)
+	if (!traffic.draining && !traffic.retired)
 		give_up("out of memory");
 	free(errand);
 }
@@ -243,7 +249,7 @@ static void acceptor_open(void *argument)
 static void acceptor_free(struct acceptor *acceptor)
 {
 	struct listening *listening = acceptor->listening;
-	net_listener_free(acceptor->listener);
+	net_listener_finish(acceptor->listener);
 	list_remove(&acceptor->link);
 	free(acceptor);
 	if (atomic_fetch_sub(&listening->users, 1) == 1) {
@@ -271,28 +277,37 @@ struct swap {
 	atomic_uint missing;
 };
 
-static void use_snapshot(void *argument)
+static void swap_taken(struct swap *swap)
 {
-	struct errand *errand = argument;
-	struct swap *swap = errand->swap;
-	if (!http_core_use(errand->core->http, swap->snapshot))
-		give_up("out of memory for the new snapshot");
-	sql_core_use(errand->core->sql, swap->snapshot);
-	free(errand);
 	if (atomic_fetch_sub(&swap->missing, 1) != 1)
 		return;
 	struct message taken = {.type = MESSAGE_TAKEN};
 	taken.snapshot.generation = snapshot_cluster(swap->snapshot)->generation;
-	if (message_send(traffic.channel, &taken, -1) != 0)
+	if (message_send(traffic.channel, &taken, -1) != 0 && !traffic.retired)
 		log_write(LOG_WARNING, "the supervisor does not hear that snapshot %ju is in use", (uintmax_t)taken.snapshot.generation);
 	snapshot_unref(swap->snapshot);
 	free(swap);
+}
+
+static void use_snapshot(void *argument)
+{
+	struct errand *errand = argument;
+	struct core *core = errand->core;
+	if (!core->released) {
+		if (!http_core_use(core->http, errand->swap->snapshot))
+			give_up("out of memory for the new snapshot");
+		sql_core_use(core->sql, errand->swap->snapshot);
+	}
+	swap_taken(errand->swap);
+	free(errand);
 }
 
 static void handle_snapshot(const struct message *message, int descriptor)
 {
 	const struct cluster *cluster = cluster_map(descriptor);
 	close(descriptor);
+	if (cluster == NULL && traffic.retired)
+		return; /* of a newer program: what is left here goes on by the one that it has */
 	if (cluster == NULL || cluster->generation != message->snapshot.generation)
 		give_up("the supervisor's snapshot is not one");
 	struct swap *swap = calloc(1, sizeof *swap);
@@ -303,7 +318,12 @@ static void handle_snapshot(const struct message *message, int descriptor)
 	for (unsigned i = 0; i < traffic.core_count; i++) {
 		struct errand *errand = errand_new_or_end(&traffic.cores[i]);
 		errand->swap = swap;
-		errand_post(errand, use_snapshot);
+		if (errand_try_post(errand, use_snapshot))
+			continue;
+		if (!traffic.retired)
+			give_up("out of memory");
+		free(errand); /* a retired core that has ended */
+		swap_taken(swap);
 	}
 	/* Posts arrive in order: each core knows the snapshot before it accepts for it. */
 	while (traffic.staged != NULL) {
@@ -421,11 +441,61 @@ static void drain(void *argument)
 	free(errand);
 	LIST_EACH_SAFE (link, &core->acceptors)
 		acceptor_free(OWNER_OF(link, struct acceptor, link));
+	timer_clear(&core->retired_timer);
 	http_core_drain(core->http);
 	sql_core_drain(core->sql);
 	core->drain_deadline_us = clock_monotonic_us() + (uint64_t)PROCESS_DRAIN_MS * 1000;
 	look_whether_drained(&core->drain_timer);
 }
+
+/* ---- retired: another traffic process has taken over, this one carries on with the connections that it has ----- */
+
+/* A core that has no more than tunnels needs neither the snapshot nor what it kept for speed. No other core hands connections
+ * over any more: all are retired. */
+static void release_what_tunnels_need_not(struct core *core)
+{
+	if (core->released || atomic_load(&traffic.cores_retired) < traffic.core_count || atomic_load(&core->on_the_way) > 0 ||
+	    !sql_core_release(core->sql) || !http_core_release(core->http))
+		return;
+	core->released = true;
+	loop_trim(core->loop);
+	malloc_trim(0);
+}
+
+static void look_whether_needed(struct timer *timer)
+{
+	struct core *core = OWNER_OF(timer, struct core, retired_timer);
+	if (http_core_open(core->http) + sql_core_open(core->sql) + atomic_load(&core->on_the_way) == 0) {
+		core_end(core);
+		return;
+	}
+	release_what_tunnels_need_not(core);
+	timer_set(timer, RETIRED_LOOK_MS);
+}
+
+static void retire(void *argument)
+{
+	struct errand *errand = argument;
+	struct core *core = errand->core;
+	free(errand);
+	LIST_EACH_SAFE (link, &core->acceptors)
+		acceptor_free(OWNER_OF(link, struct acceptor, link));
+	http_core_retire(core->http);
+	timer_clear(&core->beat_timer); /* nobody looks any more whether it beats */
+	atomic_fetch_add(&traffic.cores_retired, 1);
+	look_whether_needed(&core->retired_timer);
+}
+
+static void handle_retire(void)
+{
+	if (traffic.retired)
+		return;
+	traffic.retired = true;
+	for (unsigned i = 0; i < traffic.core_count; i++)
+		errand_post(errand_new_or_end(&traffic.cores[i]), retire);
+}
+
+/* ---- ending now ------------------------------------------------------------------------------------------------ */
 
 static void stop_now(void *argument)
 {
@@ -498,6 +568,7 @@ static void start_cores(unsigned first_lane, unsigned count)
 		list_init(&core->acceptors);
 		pthread_mutex_init(&core->lock, NULL);
 		timer_init(&core->drain_timer, look_whether_drained);
+		timer_init(&core->retired_timer, look_whether_needed);
 		timer_init(&core->beat_timer, beat);
 		if (pthread_create(&core->thread, &attributes, core_main, core) != 0)
 			give_up("no threads");
@@ -525,11 +596,19 @@ static void end_cores(void)
 		pthread_join(traffic.cores[i].thread, NULL);
 }
 
+/* What a retired process still takes. */
+static bool is_for_retired(uint32_t type)
+{
+	return type == MESSAGE_DRAIN || type == MESSAGE_LOG || type == MESSAGE_ACCESS_LOG || type == MESSAGE_ACCESS_LOG_NONE ||
+	       type == MESSAGE_SNAPSHOT;
+}
+
 static void handle(const struct message *message, int descriptor)
 {
 	if (traffic.board == NULL && message->type != MESSAGE_START && message->type != MESSAGE_LOG)
 		give_up("a message came before the board");
-	if (traffic.draining && message->type != MESSAGE_DRAIN && message->type != MESSAGE_LOG) {
+	if ((traffic.draining && message->type != MESSAGE_DRAIN && message->type != MESSAGE_LOG) ||
+	    (traffic.retired && !is_for_retired(message->type))) {
 		if (descriptor >= 0) /* sent before the supervisor knew: too late to matter */
 			close(descriptor);
 		return;
@@ -558,6 +637,9 @@ static void handle(const struct message *message, int descriptor)
 		return;
 	case MESSAGE_DRAIN:
 		handle_drain();
+		return;
+	case MESSAGE_RETIRE:
+		handle_retire();
 		return;
 	default:
 		give_up(message_type_text(message->type));
@@ -591,7 +673,8 @@ int traffic_run(int channel)
 			break;
 		handle(&message, descriptor);
 	}
-	if (!traffic.draining) /* the supervisor is gone: nobody would restart, reload or stop us */
+	/* The supervisor is gone: nobody would restart, reload or stop us. Or the last core has ended. */
+	if (!traffic.draining && atomic_load(&traffic.cores_running) > 0)
 		_exit(1);
 	end_cores();
 	return 0;

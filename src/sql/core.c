@@ -2,6 +2,7 @@
  *
  * core: the five verbs of sql.h: what process/traffic.c does with this folder, on each of its threads.
  */
+#include "sql/freshness.h"
 #include "sql/session.h"
 
 #include <stdio.h>
@@ -22,13 +23,31 @@ struct sql_core *sql_core_new(struct loop *loop, struct board *board, struct boa
 	return core;
 }
 
+static void let_go(struct sql_core *core)
+{
+	LIST_EACH_SAFE (item, &core->databases)
+		database_free(OWNER_OF(item, struct sql_database, link));
+	snapshot_unref(core->snapshot);
+	core->snapshot = NULL;
+}
+
+bool sql_core_release(struct sql_core *core)
+{
+	CHECK_MAGIC(core, SQL_CORE_MAGIC);
+	if (core->open > 0 || !list_is_empty(&core->sessions))
+		return false;
+	LIST_EACH (item, &core->databases)
+		if (!freshness_is_idle(OWNER_OF(item, struct sql_database, link)->freshness))
+			return false;
+	let_go(core);
+	return true;
+}
+
 void sql_core_free(struct sql_core *core)
 {
 	CHECK_MAGIC(core, SQL_CORE_MAGIC);
 	ASSERT(list_is_empty(&core->sessions));
-	LIST_EACH_SAFE (item, &core->databases)
-		database_free(OWNER_OF(item, struct sql_database, link));
-	snapshot_unref(core->snapshot);
+	let_go(core);
 	core->magic = 0;
 	free(core);
 }

@@ -78,6 +78,14 @@ struct freshness *freshness_new(struct sql_database *database)
 	return freshness;
 }
 
+bool freshness_is_idle(const struct freshness *freshness)
+{
+	for (unsigned i = 0; i < freshness->watcher_count; i++)
+		if (freshness->watchers[i]->task != NULL)
+			return false;
+	return freshness->asker == NULL;
+}
+
 void freshness_free(struct freshness *freshness)
 {
 	if (freshness == NULL)

@@ -25,6 +25,8 @@
 
 struct freshness *freshness_new(struct sql_database *database) MUST_CHECK;
 /* Its tasks have ended (the loop has stopped). */
+/* None of its tasks runs; each ends by itself some time after the last session. */
+bool freshness_is_idle(const struct freshness *freshness);
 void freshness_free(struct freshness *freshness);
 
 #define FRESHNESS_ANSWERS(X)                            \

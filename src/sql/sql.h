@@ -25,6 +25,9 @@ void sql_core_use(struct sql_core *core, struct snapshot *snapshot);
 void sql_core_accepted(struct sql_core *core, const struct address *listener, int descriptor, const struct address *from);
 /* Idle sessions end now, busy ones after their statement or transaction; new ones are refused. */
 void sql_core_drain(struct sql_core *core);
+/* Lets the snapshot and all that was kept for sessions go; none will come any more. False: there are still some, or what worked for
+ * them has not ended yet. */
+bool sql_core_release(struct sql_core *core) MUST_CHECK;
 unsigned sql_core_open(const struct sql_core *core); /* sessions of clients */
 /* After its loop has ended: every session and task is gone. */
 void sql_core_free(struct sql_core *core);
