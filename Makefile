@@ -13,6 +13,8 @@ PYTHON ?= /usr/bin/python3
 TESTS ?=
 FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 600
+PART ?=
+REQUESTS ?= 1000000
 
 # V=1 shows the commands.
 Q := $(if $(V),,@)
@@ -107,6 +109,11 @@ $(BUILD)/bench/%: bench/%.c $(filter $(addprefix $(BUILD)/object/,base/% loop/% 
 	@mkdir -p $(@D); $(if $(V),,echo "compile $@")
 	$(Q)$(COMPILE) $(LDFLAGS_ALL) -o $@ $^ $(LIBRARIES)
 
+# A strict server and hostile visitors: independent of the library.
+$(BUILD)/canonical/%: tests/canonical/%.c tests/canonical/words.h
+	@mkdir -p $(@D); $(if $(V),,echo "compile $@")
+	$(Q)$(COMPILE) $(LDFLAGS_ALL) -o $@ $< $(LIBRARIES)
+
 unit: $(UNIT_TESTS)
 # make arm64 ARM64=1 BUILD=build/arm64: what tests/run runs under qemu. Not here: tests of what needs a library, and of messages
 # (descriptors that do not fit are not closed by qemu's recvmsg as they are by the kernel's).
@@ -116,6 +123,7 @@ arm64: $(ARM64_TESTS)
 fuzzers: $(FUZZERS)
 replays: $(REPLAYS)
 bench-programs: $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
+canonical-programs: $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/canonical/*.c))
 
 # Says what to do when the compiler or a library is missing; needs no package name here.
 packages:
@@ -152,7 +160,14 @@ fuzz:
 
 soak:
 	tools/setup bench
+ifeq ($(PART),)
 	$(PYTHON) tests/run --soak-seconds $(SOAK_SECONDS) soak
+else ifeq ($(PART),canonical)
+	$(MAKE) all canonical-programs
+	$(PYTHON) tests/canonical/run --requests $(REQUESTS) $(if $(SEED),--seed $(SEED))
+else
+	$(error PART is canonical)
+endif
 
 install: all
 	install -D -m 755 $(BUILD)/noah $(DESTDIR)$(PREFIX)/sbin/noah
@@ -186,12 +201,13 @@ help:
 	@echo "make lint              includes, style, cppcheck, clang-tidy"
 	@echo "make fuzz              every fuzzer for FUZZ_SECONDS (60)"
 	@echo "make soak              mixed load with reloads and crashes for SOAK_SECONDS (600); nothing may grow"
+	@echo "make soak PART=...     canonical: REQUESTS (1000000) hostile requests; what reaches the server is canonical"
 	@echo "make unit              build the unit tests (build/unit/)"
 	@echo "make install           DESTDIR=... PREFIX=/usr/local;  make uninstall"
 	@echo "make clean             remove build/, also what the bench fetched"
 	@echo
 	@echo "SAN=address or SAN=thread builds with that sanitizer in build/san-...; CC=clang BUILD=build/clang another compiler"
 
--include $(wildcard $(addprefix $(BUILD)/,object/*/*.d unit/*.d fuzz/*.d replay/*.d bench/*.d))
-.PHONY: all unit arm64 fuzzers replays bench-programs packages test demo demo-check bench lint fuzz soak install uninstall clean help
+-include $(wildcard $(addprefix $(BUILD)/,object/*/*.d unit/*.d fuzz/*.d replay/*.d bench/*.d canonical/*.d))
+.PHONY: all unit arm64 fuzzers replays bench-programs canonical-programs packages test demo demo-check bench lint fuzz soak install uninstall clean help
 .SECONDARY:
