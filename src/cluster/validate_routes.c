@@ -43,29 +43,57 @@ static bool types_cover(const struct cluster_route *wide, const struct cluster_r
 	return narrow->type_count > 0;
 }
 
+static bool covers(const struct cluster_route *wide, const struct cluster_route *narrow)
+{
+	bool is_unread = wide->path[0] == '\0' && wide->type_count == 0; /* wrong, and reported */
+	return !is_unread && path_covers(wide->path, narrow->path) && types_cover(wide, narrow);
+}
+
 static void validate_reached(struct load *load, const struct cluster_site *site, const struct cluster_route *route)
 {
 	struct place place;
 	place_of_route(&place, site, route);
 	for (const struct cluster_route *before = site->routes; before < route; before++)
-		if (path_covers(before->path, route->path) && types_cover(before, route)) {
-			load_report_at(
-			    load, place_at(&place, route->path[0] == '\0' ? "types" : "path", NULL),
-			    "never counts: route %u of the site matches all of it already (%s%s%s); the first one that matches counts, "
-			    "so put this one before it",
-			    (unsigned)(before - site->routes) + 1, before->path,
-			    before->path[0] != '\0' && before->type_count > 0 ? ", " : "",
-			    before->type_count > 0    ? before->types[0]
-			    : before->path[0] == '\0' ? "everything"
-			                              : "");
+		if (covers(before, route)) {
+			bool has_path = before->path[0] != '\0', has_types = before->type_count > 0;
+			load_report_at(load, place_at(&place, route->path[0] == '\0' ? "types" : "path", NULL),
+			               "never counts: route %u of the site (%.100s%s%s) matches all of it already; put this one before it",
+			               (unsigned)(before - site->routes) + 1, before->path, has_path && has_types ? ", " : "",
+			               has_types ? before->types[0] : "");
 			return;
 		}
+}
+
+/* A percent-encoding that is broken, or stands for a byte that no request that is routed has (http/route_path.c refuses them). */
+static bool has_bad_encoding(const char *path)
+{
+	for (const char *at = strchr(path, '%'); at != NULL; at = strchr(at + 1, '%')) {
+		uint64_t byte = 0;
+		size_t size = strnlen(at + 1, 2);
+		if (size < 2 || !span_to_hex_number(span_of(at + 1, 2), 255, &byte) || byte == 0 || byte == '/' || byte == '\\')
+			return true;
+	}
+	return false;
+}
+
+/* A part "." or ".." of the path, or an empty one. */
+static bool has_odd_part(const char *path)
+{
+	for (const char *at = strchr(path, '/'); at != NULL; at = strchr(at + 1, '/')) {
+		size_t size = strcspn(at + 1, "/");
+		bool is_last = at[1 + size] == '\0';
+		if ((size == 0 && !is_last) || (size == 1 && at[1] == '.') || (size == 2 && at[1] == '.' && at[2] == '.'))
+			return true;
+	}
+	return false;
 }
 
 static void validate_match(struct load *load, const struct cluster_route *route, struct place *place)
 {
 	const char *const *path = place_at(place, "path", NULL);
-	if (strchr(route->path, '*') != NULL)
+	if (strchr(route->path, '\\') != NULL || has_odd_part(route->path) || has_bad_encoding(route->path))
+		load_report_at(load, path, "no request has such a path: write it without `//`, `/./`, `/../`, backslashes and their %XX");
+	else if (strchr(route->path, '*') != NULL)
 		load_report_at(load, path, "a path is the beginning of what matches, without `*`; did you mean `%.*s`?",
 		               (int)strcspn(route->path, "*"), route->path);
 	else if (strchr(route->path, '?') != NULL)
