@@ -92,7 +92,8 @@ static void validate_match(struct load *load, const struct cluster_route *route,
 {
 	const char *const *path = place_at(place, "path", NULL);
 	if (strchr(route->path, '\\') != NULL || has_odd_part(route->path) || has_bad_encoding(route->path))
-		load_report_at(load, path, "no request has such a path: write it without `//`, `/./`, `/../`, backslashes and their %XX");
+		load_report_at(load, path,
+		               "no request has such a path: write it without `//`, `/./`, `/../`, backslashes and their %%XX");
 	else if (strchr(route->path, '*') != NULL)
 		load_report_at(load, path, "a path is the beginning of what matches, without `*`; did you mean `%.*s`?",
 		               (int)strcspn(route->path, "*"), route->path);
