@@ -38,17 +38,19 @@ void child_send(struct supervisor *supervisor, enum process_row row, const struc
 		child_kill(child, process_table[row].name, result == -ETIMEDOUT ? "it does not read its messages" : strerror(-result));
 }
 
-static void send_snapshot(struct supervisor *supervisor, enum process_row row)
+static struct message snapshot_message(const struct supervisor *supervisor)
 {
 	struct message message = {.type = MESSAGE_SNAPSHOT};
 	message.snapshot.generation = supervisor->cluster->generation;
-	child_send(supervisor, row, &message, supervisor->snapshot);
+	return message;
 }
 
 void children_send_snapshot(struct supervisor *supervisor)
 {
+	struct message message = snapshot_message(supervisor);
 	for (unsigned row = 0; row < PROCESS_ROWS; row++)
-		send_snapshot(supervisor, row);
+		child_send(supervisor, row, &message, supervisor->snapshot);
+	retired_send(supervisor, &message, supervisor->snapshot);
 }
 
 void child_start(struct supervisor *supervisor, enum process_row row)
@@ -74,7 +76,8 @@ void child_start(struct supervisor *supervisor, enum process_row row)
 	if (process->gets_access_log)
 		access_log_tell(supervisor, row);
 	listeners_tell(supervisor, row, 0);
-	send_snapshot(supervisor, row);
+	message = snapshot_message(supervisor);
+	child_send(supervisor, row, &message, supervisor->snapshot);
 }
 
 static int64_t restart_delay_ms(const struct child *child)

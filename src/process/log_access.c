@@ -72,7 +72,7 @@ bool access_log_open(const struct cluster *cluster, int *descriptor, char *why, 
 	return true;
 }
 
-void access_log_tell(struct supervisor *supervisor, enum process_row row)
+static struct message message_of(const struct supervisor *supervisor)
 {
 	struct message message = {.type = MESSAGE_ACCESS_LOG_NONE};
 	if (supervisor->access_log >= 0) {
@@ -80,6 +80,12 @@ void access_log_tell(struct supervisor *supervisor, enum process_row row)
 		message.access_log.to = destination_of(&supervisor->cluster->log);
 		message.access_log.format = supervisor->cluster->log.format;
 	}
+	return message;
+}
+
+void access_log_tell(struct supervisor *supervisor, enum process_row row)
+{
+	struct message message = message_of(supervisor);
 	child_send(supervisor, row, &message, supervisor->access_log);
 }
 
@@ -88,7 +94,9 @@ void access_log_use(struct supervisor *supervisor, int descriptor)
 	if (supervisor->access_log >= 0)
 		close(supervisor->access_log);
 	supervisor->access_log = descriptor;
-	access_log_tell(supervisor, PROCESS_TRAFFIC);
+	struct message message = message_of(supervisor);
+	child_send(supervisor, PROCESS_TRAFFIC, &message, descriptor);
+	retired_send(supervisor, &message, descriptor);
 }
 
 void access_log_gone(struct supervisor *supervisor)

@@ -204,7 +204,7 @@ static void warn_of_silence(const struct supervisor *supervisor, json_t *warning
 	unsigned silent = 0;
 	uint64_t longest_us = 0;
 	for (unsigned i = 0; i < supervisor->threads; i++) {
-		beat = atomic_load(&supervisor->board->lane_beat_us[i]);
+		beat = atomic_load(&supervisor->board->lane_beat_us[supervisor->first_lane + i]);
 		if (beat + SILENT_US >= now)
 			continue;
 		silent++;
@@ -216,6 +216,26 @@ static void warn_of_silence(const struct supervisor *supervisor, json_t *warning
 		         (uintmax_t)(longest_us / 1000000), silent, supervisor->threads);
 		json_array_append_new(warnings, text_json(text));
 	}
+}
+
+/* Traffic of before an upgrade that still has connections. */
+static json_t *retired_json(const struct supervisor *supervisor)
+{
+	json_t *all = json_array();
+	for (unsigned i = 0; i < RETIRED_MOST; i++) {
+		const struct retired *retired = &supervisor->retired[i];
+		if (retired->child.pid == 0)
+			continue;
+		json_t *json = json_object();
+		json_object_set_new(json, "version", text_json(retired->version));
+		json_object_set_new(json, "pid", json_integer(retired->child.pid));
+		json_object_set_new(json, "generation", json_integer((json_int_t)retired->generation));
+		json_object_set_new(json, "retired", time_json(retired->retired_wall_us));
+		json_object_set_new(json, "threads", json_integer(retired->threads));
+		json_object_set_new(json, "open", json_integer((json_int_t)retired_open(supervisor, retired)));
+		json_array_append_new(all, json);
+	}
+	return all;
 }
 
 static json_t *counters_json(const struct supervisor *supervisor)
@@ -231,7 +251,7 @@ static json_t *lanes_json(const struct supervisor *supervisor)
 {
 	json_t *lanes = json_array();
 	for (unsigned i = 0; i < supervisor->threads; i++) {
-		const struct board_lane *lane = &supervisor->board->lanes[i];
+		const struct board_lane *lane = &supervisor->board->lanes[supervisor->first_lane + i];
 		json_t *json = json_object();
 		json_object_set_new(json, "connections_open", json_integer((json_int_t)atomic_load(&lane->connections_open)));
 		json_object_set_new(json, "sessions_open", json_integer((json_int_t)atomic_load(&lane->sessions_open)));
@@ -257,6 +277,7 @@ char *status_make(const struct supervisor *supervisor)
 	json_object_set_new(json, "databases", databases_json(supervisor, targets, warnings));
 	json_object_set_new(json, "targets", targets);
 	json_object_set_new(json, "processes", processes_json(supervisor, warnings));
+	json_object_set_new(json, "retired", retired_json(supervisor));
 	warn_of_silence(supervisor, warnings);
 	json_object_set_new(json, "counters", counters_json(supervisor));
 	json_object_set_new(json, "lanes", lanes_json(supervisor));
