@@ -20,18 +20,50 @@ bool http_attempt_may_repeat(const struct http_exchange *exchange)
 
 /* ---- getting a connection ---------------------------------------------------------------------------------------- */
 
-/* The next server; after a reused connection has failed and no other server is left, the same one deserves a new connection. */
-static struct upstream_target *choose(struct http_exchange *exchange)
+/* A visitor who ends his side while he waits in a queue has left: few who close only half of their connection wait for long, and
+ * many who go away do no more than that. */
+static bool has_left(void *argument)
 {
-	struct upstream_target *target;
+	struct http_exchange *exchange = argument;
+	return exchange->client->stream.watched.hangup || exchange->visitor->is_gone(exchange);
+}
 
-	if (exchange->tries > 0 && exchange->target != NULL) {
-		uint32_t same = upstream_bit(exchange->group, exchange->target);
-		target = upstream_choose(upstream_of(exchange), exchange->group, exchange->tried | same);
-		if (target != NULL)
-			return target;
+static enum http_outcome outcome_of_admission(struct http_exchange *exchange, enum upstream_admission admission)
+{
+	switch (admission) {
+	case UPSTREAM_ADMITTED:
+		return OUTCOME_OK;
+	case UPSTREAM_GONE:
+		return OUTCOME_VISITOR_GONE;
+	case UPSTREAM_CANCELLED:
+		return OUTCOME_STOPPING;
+	case UPSTREAM_NO_SERVER:
+	case UPSTREAM_QUEUE_FULL:
+	case UPSTREAM_QUEUE_TIMEOUT:
+		break;
 	}
-	return upstream_choose(upstream_of(exchange), exchange->group, exchange->tried);
+	upstream_describe(upstream_of(exchange), exchange->group, admission, exchange->detail, sizeof(exchange->detail));
+	return admission == UPSTREAM_QUEUE_FULL      ? OUTCOME_QUEUE_FULL
+	       : admission == UPSTREAM_QUEUE_TIMEOUT ? OUTCOME_QUEUE_TIMEOUT
+	                                             : OUTCOME_NO_SERVER;
+}
+
+/* The next server and a place on it. After a reused connection has failed and no other server is left, the same one deserves a
+ * new connection. */
+static enum http_outcome get_in(struct http_exchange *exchange, enum http_outcome before, struct upstream_place *place)
+{
+	struct upstream_wish *wish = &exchange->wish;
+	const struct upstream_patience patience = {.changed = exchange->changed, .is_gone = has_left, .argument = exchange};
+	uint64_t began_us = exchange_now_us(exchange);
+
+	wish->careful = !http_attempt_may_repeat(exchange);
+	wish->avoid = exchange->tries > 0 ? upstream_bit(exchange->group, exchange->target) : 0;
+	enum upstream_admission admission = upstream_admit(upstream_of(exchange), exchange->group, wish, &patience, place);
+	if (wish->ticket != 0)
+		exchange->queued_us += exchange_now_us(exchange) - began_us;
+	if (admission == UPSTREAM_NO_SERVER && exchange->tries > 0)
+		return before; /* what the last try ended in */
+	return outcome_of_admission(exchange, admission);
 }
 
 static enum http_outcome outcome_of_connect(struct http_exchange *exchange, enum net_result result)
@@ -42,23 +74,19 @@ static enum http_outcome outcome_of_connect(struct http_exchange *exchange, enum
 	         net_result_text(result));
 	if (result == NET_NO_RESOURCES)
 		return OUTCOME_NO_RESOURCES;
-	exchange->tried |= upstream_bit(exchange->group, exchange->target);
+	exchange->wish.tried |= upstream_bit(exchange->group, exchange->target);
 	upstream_failed(upstream_of(exchange), exchange->group, exchange->target);
 	return OUTCOME_CONNECT_FAILED;
 }
 
-static enum http_outcome get_connection(struct http_exchange *exchange)
+static enum http_outcome get_connection(struct http_exchange *exchange, struct upstream_place *place)
 {
-	exchange->server = NULL;
 	exchange->sent = exchange->impatient = false;
 	exchange->sent_us = 0;
-	if (!exchange->fresh_only)
-		exchange->server = upstream_take_idle(exchange->target, !http_attempt_may_repeat(exchange));
-	if (exchange->server == NULL) {
-		enum net_result result = upstream_connect(exchange->target, exchange->group->group->connect_timeout_ms, &exchange->server);
-		if (result != NET_OK)
-			return outcome_of_connect(exchange, result);
-	}
+	enum net_result result =
+	    upstream_open(upstream_of(exchange), place, exchange->group->group->connect_timeout_ms, &exchange->server);
+	if (result != NET_OK)
+		return outcome_of_connect(exchange, result);
 	exchange->connect_us = exchange_now_us(exchange);
 	return OUTCOME_OK;
 }
@@ -110,14 +138,9 @@ static bool may_retry(struct http_exchange *exchange, enum http_outcome outcome)
 
 static bool has_other_server(struct http_exchange *exchange)
 {
-	uint32_t not_these = exchange->tried | upstream_bit(exchange->group, exchange->target);
-	for (uint32_t i = 0; i < exchange->group->target_count; i++) {
-		const struct upstream_target *target = &exchange->group->targets[i];
-		if ((not_these & upstream_bit(exchange->group, target)) == 0 && target->health != NULL &&
-		    board_target_usable(target->health, exchange_now_us(exchange)))
-			return true;
-	}
-	return false;
+	uint32_t not_these = exchange->wish.tried | upstream_bit(exchange->group, exchange->target);
+	const struct upstream_wish other = {.tried = not_these};
+	return upstream_candidates(upstream_of(exchange), exchange->group, &other) != 0;
 }
 
 bool http_attempt_may_move(struct http_exchange *exchange)
@@ -138,23 +161,33 @@ static void note_failure(struct http_exchange *exchange, enum http_outcome outco
 {
 	if (outcome == OUTCOME_SERVER_CLOSED) {
 		if (exchange->server->reused) {
-			exchange->fresh_only = true;
+			exchange->wish.fresh = true;
 		} else {
-			exchange->tried |= upstream_bit(exchange->group, exchange->target);
+			exchange->wish.tried |= upstream_bit(exchange->group, exchange->target);
 			upstream_failed(upstream_of(exchange), exchange->group, exchange->target);
 		}
 	} else if (outcome == OUTCOME_SERVER_DOWN) {
-		exchange->tried |= upstream_bit(exchange->group, exchange->target);
+		exchange->wish.tried |= upstream_bit(exchange->group, exchange->target);
 	}
 }
 
-static enum http_outcome try_once(struct http_exchange *exchange)
+/* What least-latency measures: only requests whose whole body was in hand, so that a slow visitor does not count. */
+static void note_latency(struct http_exchange *exchange)
 {
+	if (exchange->group->group->balance == BALANCE_LEAST_LATENCY && !exchange->upload_begun && exchange->sent_us != 0 &&
+	    exchange->first_byte_us >= exchange->sent_us)
+		upstream_note_latency(upstream_of(exchange), exchange->target, exchange->first_byte_us - exchange->sent_us);
+}
+
+static enum http_outcome try_once(struct http_exchange *exchange, struct upstream_place *place)
+{
+	exchange->target = place->target;
 	upstream_begin(upstream_of(exchange), exchange->target);
 	exchange->tries++;
-	enum http_outcome outcome = get_connection(exchange);
+	enum http_outcome outcome = get_connection(exchange, place);
 	if (outcome == OUTCOME_OK) {
 		outcome = http_forward(exchange);
+		note_latency(exchange);
 		note_failure(exchange, outcome);
 	}
 	release_connection(exchange, outcome);
@@ -167,16 +200,15 @@ enum http_outcome http_attempt(struct http_exchange *exchange)
 	enum http_outcome outcome = OUTCOME_NO_SERVER;
 
 	upstream_budget_earn(&exchange->group->budget);
+	http_make_wish(exchange);
 	do { /* at most UPSTREAM_TRIES_MOST times */
-		struct upstream_target *target = choose(exchange);
-		if (target == NULL && exchange->tries == 0)
-			upstream_describe(upstream_of(exchange), exchange->group, exchange->detail, sizeof(exchange->detail));
-		if (target == NULL)
-			return outcome; /* what the last one ended in */
+		struct upstream_place place;
+		outcome = get_in(exchange, outcome, &place);
+		if (place.target == NULL)
+			return outcome;
 		if (exchange->tries > 0)
 			BOARD_COUNT(exchange->core->lane, retries, 1);
-		exchange->target = target;
-		outcome = try_once(exchange);
+		outcome = try_once(exchange, &place);
 	} while (may_retry(exchange, outcome));
 	return outcome;
 }

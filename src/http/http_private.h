@@ -49,6 +49,8 @@ enum http_culprit {
 	X(OUTCOME_VISITOR_STALLED, "visitor-stalled", 0, BY_VISITOR) /* … or took no byte of it for the idle timeout */ \
 	X(OUTCOME_LOOP, "loop", 508, BY_NOAH)                        /* too many Via */                                   \
 	X(OUTCOME_NO_SERVER, "no-server", 503, BY_SERVER)            /* none is usable */                                 \
+	X(OUTCOME_QUEUE_FULL, "queue-full", 503, BY_SERVER)          /* all connections are in use, and too many wait */   \
+	X(OUTCOME_QUEUE_TIMEOUT, "queue-timeout", 503, BY_SERVER)    /* … and none became free in time */                \
 	X(OUTCOME_CONNECT_FAILED, "connect-failed", 503, BY_SERVER)                                                       \
 	X(OUTCOME_SERVER_CLOSED, "server-closed", 502, BY_SERVER) /* without an answer */                                 \
 	X(OUTCOME_SERVER_DOWN, "server-down", 504, BY_SERVER)     /* checks found it dead while the request waited */     \
@@ -209,11 +211,11 @@ struct http_exchange {
 	/* the server */
 	struct upstream_target *target; /* the last one, for the log */
 	struct upstream_connection *server;
-	uint32_t tried;  /* bits of servers whose new connection failed */
+	struct upstream_wish wish; /* which servers may get it, and which may not any more */
+	uint64_t queued_us;        /* it waited so long for one that is capped */
 	unsigned tries;  /* connections on which it was tried */
 	bool sent;       /* a byte of it went out on the present connection */
 	bool sent_ever;  /* or on an earlier one: it may have been carried out */
-	bool fresh_only; /* a reused connection has failed: no other one */
 	bool retry_paid;
 	bool impatient; /* the kernel was told not to wait long for a sign of life */
 
@@ -293,6 +295,13 @@ enum http_outcome http_route(struct http_exchange *exchange) MUST_CHECK;
 /* The answers to OUTCOME_REDIRECTED and OUTCOME_PAGE. (redirect.c) */
 void http_answer_redirect(struct http_exchange *exchange);
 void http_answer_page(struct http_exchange *exchange);
+
+/* ---- which server (sticky.c) --------------------------------------------------------------------------------------- */
+
+/* Fills exchange->wish from the request: the key of its hash, its sticky cookie. */
+void http_make_wish(struct http_exchange *exchange);
+/* The sticky cookie of the answer, when the visitor has none or another. For http_answer_fields. */
+void http_sticky_fields(struct http_exchange *exchange);
 
 /* ---- forwarding -------------------------------------------------------------------------------------------------- */
 

@@ -9,6 +9,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* A sticky cookie's word for a server: from names alone, so that it is the same on all servers of the cluster and after a
+ * restart, and shows nobody what they are. */
+static void name_target(struct upstream_target *target)
+{
+	char text[sizeof(target->text) + 8];
+	int size = snprintf(text, sizeof(text), "sticky %s", target->text);
+
+	target->identity = hash_stable(target->text, strlen(target->text));
+	/* The last bytes of FNV-1a hardly reach its upper bits: mixed, so that neighbours do not look alike. */
+	uint64_t word = hash_stable(text, (size_t)size);
+	word = (word ^ word >> 29) * 0xbf58476d1ce4e5b9u;
+	word = (word ^ word >> 32) * 0x94d049bb133111ebu;
+	snprintf(target->sticky, sizeof(target->sticky), "%016jx", (uintmax_t)(word ^ word >> 29));
+}
+
 static bool fill_target(struct upstream_view *view, const struct cluster_group *group, const struct cluster_app *app,
                         struct upstream_target *target)
 {
@@ -18,6 +33,8 @@ static bool fill_target(struct upstream_view *view, const struct cluster_group *
 	target->row = board_target_row(core->board, &group->check, &app->address);
 	target->health = target->row < 0 ? NULL : &core->board->targets[target->row];
 	snprintf(target->text, sizeof(target->text), "%s:%u", view->cluster->servers[app->server].name, app->address.port);
+	target->server = board_find_server(core->board, view->cluster->servers[app->server].name);
+	name_target(target);
 	target->pool = upstream_pool_ref(core, &app->address);
 	return target->pool != NULL;
 }
