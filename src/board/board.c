@@ -550,6 +550,21 @@ void board_text_read(const struct board_text *text, char out[BOARD_TEXT_SIZE])
 	out[0] = '\0';
 }
 
+/* ---- certificates ------------------------------------------------------------------------------------------------ */
+
+void board_certificate_write(struct board *board, unsigned index, const char *what, uint64_t not_after_s)
+{
+	if (index >= BOARD_CERTIFICATES_MOST)
+		return;
+	board_text_write(&board->certificates[index].what, what);
+	atomic_store(&board->certificates[index].not_after_s, not_after_s);
+}
+
+void board_certificates_end(struct board *board, unsigned count)
+{
+	atomic_store(&board->certificate_count, count < BOARD_CERTIFICATES_MOST ? count : BOARD_CERTIFICATES_MOST);
+}
+
 /* ---- sums over the lanes -------------------------------------------------------------------------------------- */
 
 uint64_t board_sum(const struct board *board, unsigned counter_index)

@@ -28,6 +28,7 @@
 #define BOARD_GATES_MOST         1024u /* addresses with a cap, those of two generations */
 #define BOARD_QUEUE_MOST         1024u /* who may wait at one gate */
 #define BOARD_COUNTERS_ROOM      256u
+#define BOARD_CERTIFICATES_MOST  256u
 #define BOARD_SITES_MOST         128u /* those of two generations */
 #define BOARD_SITE_COUNTERS_ROOM 32u
 
@@ -156,7 +157,10 @@ _Static_assert(sizeof(struct board_database) == 1024, "the stride of databases i
 	X(log_lines_lost, "lines of the access log that could not be written")              \
 	X(queue_waited, "requests and tunnels that had to wait for a connection to an app") \
 	X(queue_refused, "those that found its queue full")                                 \
-	X(queue_timeouts, "those that waited for too long")
+	X(queue_timeouts, "those that waited for too long")                               \
+	X(tls_handshakes, "TLS handshakes")                                                \
+	X(tls_resumed, "those of them that went on with an earlier session")               \
+	X(tls_failed, "TLS handshakes that failed")
 
 /* Upper limits of how long requests took, in microseconds, for BOARD_SITE_COUNTERS: each request counts in the first one that it
  * does not exceed, or in none. Fixed for ever: a counter's meaning does not change. */
@@ -248,6 +252,15 @@ struct board_site {
 };
 _Static_assert(sizeof(struct board_site) == 256, "the stride of sites is fixed");
 
+/* A certificate that visitors are shown now. Written by the supervisor. */
+struct board_certificate {
+	struct board_text what; /* "www.example.com, example.org" */
+	uint32_t zero;
+	_Atomic uint64_t not_after_s; /* since 1970 */
+	uint8_t room[40];
+};
+_Static_assert(sizeof(struct board_certificate) == 256, "the stride of certificates is fixed");
+
 struct board {
 	uint32_t magic;
 	uint32_t version;
@@ -259,7 +272,8 @@ struct board {
 	atomic_uint restarts[16];       /* supervisor: by row of the process table, deaths that nobody asked for */
 	atomic_uint target_rows;        /* supervisor: rows of targets from here on were never used; reading them would cost memory */
 	atomic_uint gate_rows;          /* the same for gates */
-	uint8_t room[80];
+	atomic_uint certificate_count;  /* supervisor */
+	uint8_t room[76];
 	_Atomic uint64_t tickets; /* traffic: the last one that was drawn by someone who had to wait at a gate */
 	uint8_t more_room[1848];
 	_Atomic uint64_t lane_beat_us[BOARD_LANES_MOST]; /* monotonic: its traffic thread, twice a second; old = it stands still */
@@ -269,6 +283,7 @@ struct board {
 	struct board_lane lanes[BOARD_LANES_MOST];
 	struct board_gate gates[BOARD_GATES_MOST];
 	struct board_site sites[BOARD_SITES_MOST];
+	struct board_certificate certificates[BOARD_CERTIFICATES_MOST];
 };
 
 /* Counts for a traffic thread. */
@@ -310,6 +325,10 @@ struct board_gate *board_find_gate(struct board *board, const struct address *ad
 int board_site_row(const struct board *board, const char *name) MUST_CHECK;
 /* For board_reserve (site.c). False: no room. */
 bool board_site_reserve(struct board *board, const char *name, uint64_t generation) MUST_CHECK;
+
+/* Supervisor: certificate number `index`; then how many there are. What is beyond BOARD_CERTIFICATES_MOST is left out. */
+void board_certificate_write(struct board *board, unsigned index, const char *what, uint64_t not_after_s);
+void board_certificates_end(struct board *board, unsigned count);
 
 /* Supervisor: what an administrator says of a server; false when the board has no row of this name. */
 bool board_server_drain(struct board *board, const char *name, bool drained) MUST_CHECK;

@@ -4,7 +4,8 @@
  * next one, or park until more comes. One task runs it while a request is under way; parked it is a record without stack or
  * buffers. Started by core.c.
  *
- *    accepted -> parked -> read -> route -> attempt (forward) -> conclude (own page, counters, log) -> parked, or closed
+ *    accepted -> parked (-> TLS: secure.c) -> read -> route -> attempt (forward) -> conclude (own page, counters, log)
+ *             -> parked, or closed
  */
 #include "http/http_private.h"
 
@@ -45,8 +46,19 @@ static void client_resume(void *argument, enum wait_result why)
 
 	CHECK_MAGIC(client, HTTP_CLIENT_MAGIC);
 	client->parked = false;
+	if (client->insecure && why == WAIT_READY) {
+		enum net_result result = http_secure(client);
+		if (result != NET_OK) {
+			client_close(client, result == NET_FAILED ? FATE_GENTLE : FATE_CLOSE);
+			return;
+		}
+		if (!client->stream.watched.readable) {
+			client_park(client, http_routes_request_timeout_ms(client->core->routes, client->listener));
+			return;
+		}
+	}
 	/* Draining: a request that has already come is still answered. */
-	if (why == WAIT_READY || client->stream.watched.readable)
+	if (!client->insecure && (why == WAIT_READY || client->stream.watched.readable))
 		client_serve(client);
 	else
 		client_close(client, FATE_CLOSE);

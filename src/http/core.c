@@ -68,7 +68,14 @@ static bool find_listener(struct http_core *core, const struct address *listener
 	return true;
 }
 
-void http_core_accepted(struct http_core *core, const struct address *listener, int descriptor, const struct address *from)
+void http_core_use_tls(struct http_core *core, const struct tls_core *tls)
+{
+	CHECK_MAGIC(core, HTTP_CORE_MAGIC);
+	core->tls = tls;
+}
+
+void http_core_accepted(struct http_core *core, const struct address *listener, int descriptor, const struct address *from,
+                        bool secure)
 {
 	char text[ADDRESS_TEXT_SIZE];
 
@@ -83,6 +90,7 @@ void http_core_accepted(struct http_core *core, const struct address *listener, 
 	}
 	client->magic = HTTP_CLIENT_MAGIC;
 	client->core = core;
+	client->insecure = secure;
 	address_format_ip(from, text);
 	client->from_size = (uint8_t)strnlen(text, HTTP_ADDRESS_TEXT_SIZE - 1); /* a Unix socket's path may be cut */
 	memcpy(client->from, text, client->from_size);

@@ -14,6 +14,7 @@
 
 struct http_core; /* one for each traffic thread; all calls come from its loop's thread */
 struct snapshot;  /* cluster/snapshot.h */
+struct tls_core;  /* tls/tls.h */
 
 /* Where the lines of the access log go. Shared by the cores of all threads, each of which has its own reference; the last one that
  * lets go closes the descriptor. `gone` is called, on any of their threads and at most once a second, when nobody takes what is sent
@@ -30,8 +31,12 @@ struct http_core *http_core_new(struct loop *loop, struct board *board, struct b
 /* From now on new requests follow this snapshot; those under way keep theirs. Takes its own reference. Must come before the
  * first connection. False when memory is out: the snapshot before stays in force. */
 bool http_core_use(struct http_core *core, struct snapshot *snapshot) MUST_CHECK;
-/* A connection accepted at `listener` (one of the addresses of a site's `listen`). Owns the descriptor from here on. */
-void http_core_accepted(struct http_core *core, const struct address *listener, int descriptor, const struct address *from);
+/* The same thread's certificates, borrowed; before the first connection that is `secure`. */
+void http_core_use_tls(struct http_core *core, const struct tls_core *tls);
+/* A connection accepted at `listener` (one of the addresses of a site's `listen`); `secure`: it begins with a TLS handshake. Owns the
+ * descriptor from here on. */
+void http_core_accepted(struct http_core *core, const struct address *listener, int descriptor, const struct address *from,
+                        bool secure);
 /* Closes idle connections, lets requests under way finish (their answers say "Connection: close") and pools nothing any more.
  * What is accepted afterwards is answered once and closed. */
 void http_core_drain(struct http_core *core);

@@ -81,6 +81,7 @@ struct http_core {
 	struct loop *loop;
 	struct board_lane *lane;
 	struct upstream_core upstream;
+	const struct tls_core *tls; /* NULL: no TLS listener yet */
 	struct http_routes *routes; /* in force; NULL before the first http_core_use */
 	struct http_log *log;
 	struct list clients;
@@ -104,6 +105,7 @@ struct http_client {
 	uint32_t magic;
 	uint16_t listener; /* index into core->listeners */
 	bool parked;
+	bool insecure; /* the TLS handshake is still to come */
 	uint8_t from_size;
 	char from[HTTP_ADDRESS_TEXT_SIZE]; /* the visitor's address, without port */
 	struct http_core *core;
@@ -279,6 +281,9 @@ enum http_outcome http_exchange_run(struct http_exchange *exchange) MUST_CHECK;
 void http_exchange_conclude(struct http_exchange *exchange, enum http_outcome outcome);
 void http_exchange_end(struct http_exchange *exchange);
 
+/* The TLS handshake. NET_OK; NET_FAILED: he was told why, and may still read it. (secure.c) */
+enum net_result http_secure(struct http_client *client) MUST_CHECK;
+
 /* ---- routes (route.c) -------------------------------------------------------------------------------------------- */
 
 struct http_routes *http_routes_new(struct http_core *core, struct snapshot *snapshot) MUST_CHECK; /* NULL: no memory */
@@ -332,6 +337,10 @@ void http_answer(struct http_exchange *exchange, int status);
 void http_answer_with(struct http_exchange *exchange, int status, struct span page);
 /* Adds what noah adds to every answer's head, a server's and its own: for sticky cookies, HSTS, Server-Timing. Once for each. */
 void http_answer_fields(struct http_exchange *exchange);
+
+/* ---- counters (count.c) ------------------------------------------------------------------------------------------- */
+
+void http_count_exchange(const struct http_exchange *exchange);
 
 /* ---- the access log (access_log.c) -------------------------------------------------------------------------------- */
 

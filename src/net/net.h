@@ -144,6 +144,8 @@ static inline bool stream_is_secure(const struct stream *stream)
 const char *stream_protocol(const struct stream *stream);
 /* The name that the visitor asked for (SNI), in lower case; "" when he named none, or plain. Good while the stream is open. */
 const char *stream_server_name(const struct stream *stream);
+/* The handshake went on with an earlier session: it showed no certificate. */
+bool stream_is_resumed(const struct stream *stream);
 /* "TLSv1.3"; "" when plain. */
 const char *stream_tls_version(const struct stream *stream);
 /* OpenSSL's record of the connection, for src/tls; NULL when plain. */

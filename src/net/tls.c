@@ -525,6 +525,11 @@ const char *stream_server_name(const struct stream *stream)
 	return name != NULL ? name : "";
 }
 
+bool stream_is_resumed(const struct stream *stream)
+{
+	return stream->tls != NULL && SSL_session_reused(secure_of(stream)->ssl) == 1;
+}
+
 const char *stream_tls_version(const struct stream *stream)
 {
 	return stream->tls == NULL ? "" : SSL_get_version(secure_of(stream)->ssl);

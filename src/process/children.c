@@ -75,6 +75,8 @@ void child_start(struct supervisor *supervisor, enum process_row row)
 	child_send(supervisor, row, &message, supervisor->board_descriptor);
 	if (process->gets_access_log)
 		access_log_tell(supervisor, row);
+	if (row == PROCESS_TRAFFIC)
+		keyring_tell(supervisor);
 	listeners_tell(supervisor, row, 0);
 	message = snapshot_message(supervisor);
 	child_send(supervisor, row, &message, supervisor->snapshot);

@@ -24,6 +24,7 @@ struct handover {
 	char former_program[PROGRAM_PATH_SIZE]; /* of an upgrade: the one that wrote this */
 	int former_descriptor;                  /* and its file, which may be gone from there; -1: none */
 	int board, snapshot, control;
+	int keyring; /* -1: none */
 	uint64_t generation;
 	uint64_t started_wall_us;
 	unsigned threads, first_lane; /* of the traffic that serves */

@@ -76,6 +76,7 @@ struct preparation {
 	struct cluster *cluster;
 	int snapshot;
 	int access_log;
+	struct keyring_preparation keyring;
 	uint32_t first_new_listener;
 };
 
@@ -83,8 +84,12 @@ static bool prepare(struct supervisor *supervisor, struct preparation *preparati
 {
 	const struct cluster *cluster = preparation->cluster;
 	preparation->first_new_listener = supervisor->next_listener_id;
-	if (!access_log_open(cluster, &preparation->access_log, why, why_size))
+	if (!keyring_prepare(supervisor, cluster, &preparation->keyring, why, why_size))
 		return false;
+	if (!access_log_open(cluster, &preparation->access_log, why, why_size)) {
+		keyring_forget(&preparation->keyring);
+		return false;
+	}
 	if (!board_reserve(supervisor->board, cluster)) {
 		snprintf(why, why_size, "more than %u addresses to check or %u databases, those of the file before included",
 		         BOARD_TARGETS_MOST, BOARD_DATABASES_MOST);
@@ -99,6 +104,7 @@ static bool prepare(struct supervisor *supervisor, struct preparation *preparati
 		board_reserve_undo(supervisor->board, supervisor->cluster);
 	if (preparation->access_log >= 0)
 		close(preparation->access_log);
+	keyring_forget(&preparation->keyring);
 	return false;
 }
 
@@ -112,6 +118,7 @@ static void put_in_force(struct supervisor *supervisor, const struct preparation
 	supervisor->snapshot = preparation->snapshot;
 	atomic_store(&supervisor->board->generation, preparation->cluster->generation);
 	access_log_use(supervisor, preparation->access_log);
+	keyring_use(supervisor, &preparation->keyring);
 	for (unsigned row = 0; row < PROCESS_ROWS; row++)
 		listeners_tell(supervisor, row, preparation->first_new_listener);
 	children_send_snapshot(supervisor);
@@ -327,7 +334,9 @@ static void announce(struct supervisor *supervisor)
 
 static int next_timeout_ms(const struct supervisor *supervisor)
 {
-	uint64_t now = clock_monotonic_us(), next = children_next_us(supervisor);
+	uint64_t now = clock_monotonic_us(), next = children_next_us(supervisor), look = keyring_next_us(supervisor);
+	if (look < next)
+		next = look;
 	if (supervisor->reload_deadline_us != 0 && supervisor->reload_deadline_us < next)
 		next = supervisor->reload_deadline_us;
 	if (supervisor->stopping && supervisor->stop_deadline_us < next)
@@ -400,6 +409,7 @@ static void serve(struct supervisor *supervisor)
 		retired_reap(supervisor);
 		children_start_due(supervisor);
 		control_expire(supervisor);
+		keyring_look(supervisor);
 		if (!supervisor->stopping)
 			upgrade_advance(supervisor);
 		if (supervisor->reload_deadline_us != 0)
@@ -493,6 +503,7 @@ static void end(struct supervisor *supervisor)
 	}
 	if (supervisor->access_log >= 0)
 		close(supervisor->access_log);
+	keyring_end(supervisor);
 	if (supervisor->signals >= 0)
 		close(supervisor->signals);
 	free(supervisor->reload_words);
@@ -507,7 +518,7 @@ static struct supervisor *supervisor_new(const struct process_options *options)
 	supervisor->magic = SUPERVISOR_MAGIC;
 	supervisor->options = options;
 	supervisor->threads = supervisor_threads(options);
-	supervisor->access_log = supervisor->control = supervisor->signals = -1;
+	supervisor->access_log = supervisor->control = supervisor->signals = supervisor->keyring.descriptor = -1;
 	supervisor->upgrade.output = supervisor->upgrade.former_descriptor = -1;
 	supervisor->next_listener_id = 1;
 	for (unsigned row = 0; row < PROCESS_ROWS; row++)

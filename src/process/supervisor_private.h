@@ -102,6 +102,12 @@ struct upgrade {
 	unsigned crashes;
 };
 
+/* Certificates, and the keyring that traffic has of them. */
+struct keyring_preparation {
+	struct tls_set *set; /* NULL: none */
+	int descriptor;      /* -1: no site has a certificate */
+};
+
 struct supervisor {
 	uint32_t magic;
 	const struct process_options *options;
@@ -121,6 +127,9 @@ struct supervisor {
 	unsigned listener_count;
 	uint32_t next_listener_id;
 	int access_log; /* -1: none */
+	struct tls_keeper *keeper;          /* NULL before the first file */
+	struct keyring_preparation keyring; /* in force */
+	uint64_t keyring_looked_us;
 	int signals;
 	int control;
 	struct control_client clients[CONTROL_CLIENTS_MOST];
@@ -146,6 +155,26 @@ void children_send_snapshot(struct supervisor *supervisor);
 bool children_are_ready(const struct supervisor *supervisor);
 bool children_are_gone(const struct supervisor *supervisor);
 uint64_t children_next_us(const struct supervisor *supervisor); /* when one is due; UINT64_MAX: none */
+
+/* ---- certificates (keyring.c) --------------------------------------------------------------------------------- */
+
+/* Reads what `cluster` names. On failure nothing has changed and `why` says what is wrong. Warnings are logged. */
+bool keyring_prepare(struct supervisor *supervisor, const struct cluster *cluster, struct keyring_preparation *preparation, char *why,
+                     size_t why_size) MUST_CHECK;
+void keyring_forget(struct keyring_preparation *preparation);
+/* Puts it in force and tells traffic: before the listeners and the snapshot that need it. */
+void keyring_use(struct supervisor *supervisor, const struct keyring_preparation *preparation);
+void keyring_tell(struct supervisor *supervisor); /* traffic has just started */
+/* When it is time: looks at the files, and tells traffic if something has changed. */
+void keyring_look(struct supervisor *supervisor);
+uint64_t keyring_next_us(const struct supervisor *supervisor); /* when it is time; UINT64_MAX: never */
+/* After an upgrade: ticket keys and self-signed certificates go on. `descriptor` (-1: none) is taken over. */
+void keyring_adopt(struct supervisor *supervisor, int descriptor);
+/* After an upgrade that was given back: the certificates of the cluster in force. */
+void keyring_go_on(struct supervisor *supervisor);
+/* Whether the certificates of a cluster could be loaded. */
+bool keyring_could_be(const struct cluster *cluster, char *why, size_t why_size) MUST_CHECK;
+void keyring_end(struct supervisor *supervisor);
 
 /* ---- the access log (log_access.c) ---------------------------------------------------------------------------- */
 

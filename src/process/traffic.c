@@ -16,6 +16,7 @@
 #include "http/http.h"
 #include "net/net.h"
 #include "sql/sql.h"
+#include "tls/tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -63,6 +64,7 @@ struct core {
 	struct board_lane *lane;
 	struct http_core *http;
 	struct sql_core *sql;
+	struct tls_core *tls; /* NULL until there is a keyring */
 	struct list acceptors;
 	atomic_uint on_the_way; /* connections handed to this core that it has not yet taken */
 	struct timer drain_timer;
@@ -122,6 +124,7 @@ struct errand {
 	struct core *core;
 	struct listening *listening;
 	struct swap *swap;
+	struct keys *keys;
 	struct http_log_sink *sink; /* its own reference */
 	int descriptor;
 	struct address from;
@@ -173,7 +176,8 @@ static void take_connection(struct core *core, const struct message_listener *at
 		sql_core_accepted(core->sql, &at->address, descriptor, from);
 		return;
 	case LISTENER_HTTP:
-		http_core_accepted(core->http, &at->address, descriptor, from);
+	case LISTENER_HTTPS:
+		http_core_accepted(core->http, &at->address, descriptor, from, at->kind == LISTENER_HTTPS);
 		return;
 	default: /* handle_listener takes no others */
 		ASSERT(false);
@@ -339,12 +343,59 @@ static void handle_snapshot(const struct message *message, int descriptor)
 	}
 }
 
+/* ---- certificates --------------------------------------------------------------------------------------------- */
+
+/* One keyring on its way to all cores. */
+struct keys {
+	const struct keyring *keyring;
+	atomic_uint missing;
+};
+
+static void use_keyring(void *argument)
+{
+	struct errand *errand = argument;
+	struct core *core = errand->core;
+	struct keys *keys = errand->keys;
+	free(errand);
+	if (core->tls == NULL) {
+		core->tls = tls_core_new();
+		if (core->tls == NULL)
+			give_up("out of memory for certificates");
+		http_core_use_tls(core->http, core->tls);
+	}
+	if (!tls_core_use(core->tls, keys->keyring))
+		log_write(LOG_ERROR, "the new certificates cannot be used: those before stay in use");
+	if (atomic_fetch_sub(&keys->missing, 1) != 1)
+		return;
+	keyring_unmap(keys->keyring);
+	free(keys);
+}
+
+static void handle_keyring(int descriptor)
+{
+	struct keys *keys = calloc(1, sizeof *keys);
+	if (keys == NULL)
+		give_up("out of memory");
+	keys->keyring = keyring_map(descriptor);
+	close(descriptor);
+	if (keys->keyring == NULL)
+		give_up("the supervisor's keyring is not one");
+	ASSERT(traffic.core_count > 0);
+	keys->missing = traffic.core_count;
+	for (unsigned i = 0; i < traffic.core_count; i++) {
+		struct errand *errand = errand_new_or_end(&traffic.cores[i]);
+		errand->keys = keys;
+		errand_post(errand, use_keyring);
+	}
+}
+
 static void handle_listener(const struct message *message, int descriptor)
 {
 	struct listening *listening = calloc(1, sizeof *listening);
 	if (listening == NULL)
 		give_up("out of memory");
-	if (message->listener.kind != LISTENER_HTTP && message->listener.kind != LISTENER_SQL)
+	if (message->listener.kind != LISTENER_HTTP && message->listener.kind != LISTENER_HTTPS &&
+	    message->listener.kind != LISTENER_SQL)
 		give_up("the supervisor sent a listener of another kind");
 	listening->name = message->listener;
 	listening->descriptor = descriptor;
@@ -543,6 +594,7 @@ static void *core_main(void *argument)
 	loop_run(core->loop);
 	http_core_free(core->http);
 	sql_core_free(core->sql);
+	tls_core_free(core->tls);
 	loop_free(core->loop);
 	/* The last core wakes the main thread out of its wait for a message. */
 	if (atomic_fetch_sub(&traffic.cores_running, 1) == 1)
@@ -634,6 +686,9 @@ static void handle(const struct message *message, int descriptor)
 		return;
 	case MESSAGE_SNAPSHOT:
 		handle_snapshot(message, descriptor);
+		return;
+	case MESSAGE_KEYRING:
+		handle_keyring(descriptor);
 		return;
 	case MESSAGE_DRAIN:
 		handle_drain();

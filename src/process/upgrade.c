@@ -37,6 +37,7 @@ static struct handover *gather(const struct supervisor *supervisor)
 	handover->board = supervisor->board_descriptor;
 	handover->snapshot = supervisor->snapshot;
 	handover->control = supervisor->control;
+	handover->keyring = supervisor->keyring.descriptor;
 	handover->generation = supervisor->cluster != NULL ? supervisor->cluster->generation : 0;
 	handover->threads = supervisor->threads;
 	handover->first_lane = supervisor->first_lane;
@@ -432,6 +433,7 @@ static void adopt(struct supervisor *supervisor, const struct handover *handover
 	snprintf(supervisor->program, sizeof supervisor->program, "%s", handover->program);
 	supervisor->board_descriptor = handover->board;
 	supervisor->control = handover->control;
+	keyring_adopt(supervisor, handover->keyring);
 	supervisor->next_listener_id = handover->next_listener_id;
 	supervisor->announced = handover->announced;
 	supervisor->first_lane = handover->first_lane;
@@ -517,6 +519,7 @@ static bool take_over_again(struct supervisor *supervisor, const struct handover
 	atomic_store(&supervisor->board->generation, supervisor->cluster->generation);
 	if (!access_log_open(supervisor->cluster, &supervisor->access_log, why, sizeof why))
 		log_write(LOG_WARNING, "%s", why);
+	keyring_go_on(supervisor);
 	if (!listeners_open(supervisor, supervisor->cluster, why, sizeof why))
 		log_write(LOG_WARNING, "%s", why);
 	listeners_close_unwanted(supervisor);
@@ -581,8 +584,12 @@ static bool could_take_over(const struct process_options *options, const struct 
 	free(words);
 	if (cluster == NULL)
 		return false;
+	char why[512];
+	bool good = keyring_could_be(cluster, why, sizeof why);
+	if (!good)
+		puts(why);
 	cluster_free(cluster);
-	return true;
+	return good;
 }
 
 int process_upgrade_check(const struct process_options *options)

@@ -343,6 +343,11 @@ void tls_set_free(struct tls_set *set)
 	free(set);
 }
 
+bool tls_set_is_empty(const struct tls_set *set)
+{
+	return set->site_count == 0;
+}
+
 /* ---- the keyring ------------------------------------------------------------------------------------------------------ */
 
 static uint64_t identity_of(const struct set_certificate *entry)

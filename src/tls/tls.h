@@ -63,6 +63,7 @@ struct tls_set;
 struct tls_set *tls_set_load(struct tls_keeper *keeper, const struct cluster *cluster, uint64_t now_s,
                              struct tls_messages *messages) MUST_CHECK;
 void tls_set_free(struct tls_set *set); /* NULL is allowed */
+bool tls_set_is_empty(const struct tls_set *set); /* no site has a certificate */
 /* A sealed memory file for traffic, the caller's; -errno when the kernel refuses. */
 int tls_set_seal(const struct tls_set *set) MUST_CHECK;
 /* Looks whether files have changed, a ticket key is due, an OCSP answer or a self-signed certificate runs out. True: a new

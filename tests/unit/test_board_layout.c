@@ -29,6 +29,7 @@ static const struct {
     AT(board, restarts, 40),
     AT(board, target_rows, 104),
     AT(board, gate_rows, 108),
+    AT(board, certificate_count, 112),
     AT(board, tickets, 192),
     AT(board, lane_beat_us, 2048),
     AT(board, databases, 4096),
@@ -37,6 +38,7 @@ static const struct {
     AT(board, lanes, 2150400),
     AT(board, gates, 18927616),
     AT(board, sites, 35704832),
+    AT(board, certificates, 35737600),
 
     SIZE(board_text, 204),
     SIZE(board_database, 1024),
@@ -120,6 +122,10 @@ static const struct {
     AT(board_site_lane, took_us, 72),
     AT(board_site_lane, took_5ms, 80),
     AT(board_site_lane, took_10s, 160),
+
+    SIZE(board_certificate, 256),
+    AT(board_certificate, what, 0),
+    AT(board_certificate, not_after_s, 208),
 
     SIZE(board_site, 256),
     AT(board_site, name, 0),
