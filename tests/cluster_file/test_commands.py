@@ -137,6 +137,71 @@ def test_plan(good):
     assert "runs a server of the database main on port 3307" in plan["db2"]
 
 
+FRONT = HEAD + """\
+sites:
+  a.example:
+    names: [www.a.example, '*.a.example']
+    canonical: www.a.example
+    certificate: [/etc/noah/a.pem, { chain: /etc/noah/b.pem, key: /etc/noah/b.key }]
+    https: { hsts: 180d, least: 1.3 }
+    apps: [web1:8080, { server: web2:8080, backup: true, connections: 1 }]
+    connections: 10
+    queue: { length: 500, timeout: 5s }
+    slow_start: 30s
+    sticky: app
+    balance: least-connections
+    routes:
+      - { path: /old/, redirect: https://b.example/ }
+      - { path: /up, body: 1g, timeouts: { answer: 5m, request: 1m } }
+      - { types: [jpg, png], path: /pictures, apps: [web1:81, web2:81], hash: path, connections: 0 }
+  b.example: { page: /etc/noah/b.html, certificate: self-signed, https: { redirect: false } }
+services:
+  ssh: { listen: 2222, servers: [web1:22, web2:22], hash: address, proxy_protocol: v2, connections: 1, queue: { length: 0 }, sessions: 50 }
+log: { access: journal, format: json }
+admin: { listen: 9180 }
+"""
+
+
+def test_plan_of_a_front(tmp_path):
+    file = tmp_path / "front.yaml"
+    file.write_text(FRONT)
+    plan = {part.split(" ", 1)[0]: part.splitlines() for part in run("plan", file).stdout.split("\n\n")}
+    assert "Each noah writes a line about each request to the journal, as JSON." in plan["The"]
+    for line in (
+            "  - listens on port 80 of every address and port 443 of every address with TLS for a.example, www.a.example and *.a.example, "
+            "and sends each request to web1 (192.0.2.11:8080) or web2 (192.0.2.12:8080, only while no other works, at most 1 connection), "
+            "whichever has the fewest under way.",
+            "    TLS is of version 1.3 or newer, with the certificate of /etc/noah/a.pem and the certificate of /etc/noah/b.pem.",
+            "    Requests without TLS are redirected to it.",
+            "    Browsers are told to come only with TLS for 180d.",
+            "    Requests for a.example are redirected to www.a.example.",
+            "    At most 10 connections go to each of them at the same time, from all of noah together.",
+            "    Up to 500 requests may wait in line for one whose connections are all in use, each for at most 5s.",
+            "    One that came up again gets its full share after 30s.",
+            "    A visitor stays with one of them by the cookie app, while it works.",
+            "    Requests for /old/... are redirected to https://b.example/ and what follows (301).",
+            "    Requests for /up and all below go to the same.",
+            "      Their bodies may have 1g.",
+            "      noah waits 5m for an answer.",
+            "      noah waits 1m for the rest of a request.",
+            "    Requests for *.jpg or *.png in /pictures and all below go to web1 (192.0.2.11:81) or web2 (192.0.2.12:81), "
+            "always the same one for a path.",
+            "  - listens on port 80 of every address and port 443 of every address with TLS for b.example, "
+            "and answers each request with /etc/noah/b.html.",
+            "    TLS is of version 1.2 or newer, with a certificate that noah makes and signs itself, so browsers warn.",
+            "  - listens on port 2222 of every address for the service ssh, and passes each connection on to web1 (192.0.2.11:22) or "
+            "web2 (192.0.2.12:22), always the same one for an address.",
+            "    It tells the server who has connected (PROXY protocol, version 2).",
+            "    At most 50 are open at the same time; one on which nothing was sent for 1h is closed.",
+            "    At most 1 connection goes to each of them at the same time, from all of noah together.",
+            "    While the connections of all are in use, a connection is refused.",
+            "  - listens on 127.0.0.1:9180 for its own numbers (/metrics)."):
+        assert line in plan["front"], plan["front"]
+    assert plan["front"].count("    Requests without TLS are redirected to it.") == 1  # not of b.example
+    assert "  - runs a part of the site a.example on port 81 (a web server that is not noah)." in plan["web1"]
+    assert "  - does the work of the service ssh on port 22." in plan["web1"]
+
+
 def test_plan_of_a_bad_file(tmp_path):
     file = tmp_path / "bad.yaml"
     file.write_text("clutser: x\n")
