@@ -47,30 +47,6 @@ enum http_outcome http_exchange_run(struct http_exchange *exchange)
 
 /* ---- how it ended, in one place --------------------------------------------------------------------------------- */
 
-static void count_exchange(const struct http_exchange *exchange)
-{
-	struct board_lane *lane = exchange->core->lane;
-
-	if (exchange->answer_whole)
-		BOARD_COUNT(lane, requests, 1);
-	else
-		BOARD_COUNT(lane, requests_failed, 1);
-	switch (exchange->status / 100) {
-	case 2:
-		BOARD_COUNT(lane, answers_2xx, 1);
-		break;
-	case 3:
-		BOARD_COUNT(lane, answers_3xx, 1);
-		break;
-	case 4:
-		BOARD_COUNT(lane, answers_4xx, 1);
-		break;
-	case 5:
-		BOARD_COUNT(lane, answers_5xx, 1);
-		break;
-	}
-}
-
 static void say_failure(struct http_exchange *exchange, enum http_outcome outcome)
 {
 	LOG_LIMITED(LOG_WARNING, 1000, "site %s: a visitor's request failed (%s): %s",
@@ -107,7 +83,7 @@ void http_exchange_conclude(struct http_exchange *exchange, enum http_outcome ou
 		                 outcome != OUTCOME_STOPPING;
 		answer(exchange, outcome, status);
 	}
-	count_exchange(exchange);
+	http_count_exchange(exchange);
 	if (failure)
 		say_failure(exchange, outcome);
 	http_log_exchange(exchange->core->log, exchange, outcome, failure);

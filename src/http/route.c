@@ -81,6 +81,7 @@ static bool fill_site(struct site_entry *entry, const struct cluster_site *site,
 	}
 	if (site->hsts_s > 0)
 		entry->hsts_size = (uint8_t)snprintf(entry->hsts, sizeof(entry->hsts), "max-age=%u", site->hsts_s);
+	entry->board_row = board_site_row(view->core->board, site->name);
 	return route_compile(entry, view);
 }
 

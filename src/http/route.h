@@ -25,6 +25,7 @@ struct site_entry {
 	uint16_t https_port;          /* of a TLS listener, 443 if there is one; 0: none */
 	uint8_t hsts_size;
 	char hsts[24]; /* "max-age=15552000" */
+	int board_row; /* of its counters; -1: none */
 	uint32_t route_count;
 	struct route_entry *routes; /* NULL when there are none */
 };

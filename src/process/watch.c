@@ -21,6 +21,7 @@ static struct {
 	struct loop *loop;
 	struct board *board;
 	struct watch *watch;
+	const char *process_names[PROCESS_ROWS];
 	int exit_code;
 } self;
 
@@ -52,7 +53,22 @@ static bool handle(const struct message *message, int descriptor)
 		self.board = board_map(descriptor);
 		close(descriptor);
 		self.watch = self.board != NULL ? watch_new(self.loop, self.board) : NULL;
-		return self.watch != NULL;
+		if (self.watch == NULL)
+			return false;
+		for (unsigned row = 0; row < PROCESS_ROWS; row++)
+			self.process_names[row] = process_table[row].name;
+		watch_name_processes(self.watch, self.process_names, PROCESS_ROWS);
+		return true;
+	}
+	if (message->type == MESSAGE_LISTENER && self.watch != NULL && message->listener.kind == LISTENER_ADMIN) {
+		if (watch_listen(self.watch, message->listener.id, descriptor))
+			return true;
+		close(descriptor);
+		return false;
+	}
+	if (message->type == MESSAGE_LISTENER_GONE && self.watch != NULL) {
+		watch_listener_gone(self.watch, message->listener.id);
+		return true;
 	}
 	if (message->type == MESSAGE_SNAPSHOT && self.watch != NULL) {
 		use_snapshot(message, descriptor);

@@ -54,6 +54,7 @@ struct watch {
 	/* the last primary of each database row of the board, also when there is none now: to say who is missed */
 	const struct board_target *last_primary[BOARD_DATABASES_MOST];
 	struct timer look;
+	struct admin *admin;
 };
 
 /* ---- databases ------------------------------------------------------------------------------------------------ */
@@ -323,6 +324,7 @@ void watch_use(struct watch *watch, struct snapshot *snapshot)
 	snapshot_ref(snapshot);
 	snapshot_unref(watch->snapshot);
 	watch->snapshot = snapshot;
+	admin_use(watch->admin, snapshot);
 	LIST_EACH (link, &watch->subjects)
 		OWNER_OF(link, struct subject, link)->wanted = false;
 	struct cluster_walk walk = {0};
@@ -379,17 +381,39 @@ struct watch *watch_new(struct loop *loop, struct board *board)
 	watch->board = board;
 	list_init(&watch->subjects);
 	timer_init(&watch->look, look);
-	if (!loop_post(loop, start_looking, watch)) {
+	watch->admin = admin_new(loop, board);
+	if (watch->admin == NULL || !loop_post(loop, start_looking, watch)) {
+		if (watch->admin != NULL)
+			admin_free(watch->admin);
 		free(watch);
 		return NULL;
 	}
 	return watch;
 }
 
+bool watch_listen(struct watch *watch, uint32_t id, int descriptor)
+{
+	CHECK_MAGIC(watch, WATCH_MAGIC);
+	return admin_listen(watch->admin, id, descriptor);
+}
+
+void watch_listener_gone(struct watch *watch, uint32_t id)
+{
+	CHECK_MAGIC(watch, WATCH_MAGIC);
+	admin_listener_gone(watch->admin, id);
+}
+
+void watch_name_processes(struct watch *watch, const char *const *names, unsigned count)
+{
+	CHECK_MAGIC(watch, WATCH_MAGIC);
+	admin_name_processes(watch->admin, names, count);
+}
+
 void watch_free(struct watch *watch)
 {
 	CHECK_MAGIC(watch, WATCH_MAGIC);
 	ASSERT(list_is_empty(&watch->subjects)); /* their tasks ended with the loop */
+	admin_free(watch->admin);
 	snapshot_unref(watch->snapshot);
 	watch->magic = 0;
 	free(watch);

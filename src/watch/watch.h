@@ -21,6 +21,12 @@ struct watch *watch_new(struct loop *loop, struct board *board) MUST_CHECK;
 /* From now on it checks what this snapshot needs on this server. Targets that stay keep their state and rhythm. Takes its own
  * reference. Only on the loop's thread. */
 void watch_use(struct watch *watch, struct snapshot *snapshot);
+/* Answers at this listening socket with metrics (admin.c). The descriptor is watch's from here on. False: out of memory, the
+ * descriptor is still the caller's. Only in a task on the loop's thread. */
+bool watch_listen(struct watch *watch, uint32_t id, int descriptor) MUST_CHECK;
+void watch_listener_gone(struct watch *watch, uint32_t id);
+/* What the rows of board->restarts are called. Borrowed for ever. */
+void watch_name_processes(struct watch *watch, const char *const *names, unsigned count);
 /* After loop_run has returned. */
 void watch_free(struct watch *watch);
 

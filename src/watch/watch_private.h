@@ -67,6 +67,21 @@ struct database_login {
 void check_mysql(struct database_client *client, const struct database_login *login, const struct cluster_check *check,
                  const struct address *address, bool accounts, struct database_view *view, struct check_result *result);
 
+/* ---- the admin listener (admin.c, metrics.c) ---------------------------------------------------------------------- */
+
+struct admin;
+struct admin *admin_new(struct loop *loop, struct board *board) MUST_CHECK; /* NULL: out of memory */
+/* The snapshot of which it speaks: borrowed, until the next call. */
+void admin_use(struct admin *admin, struct snapshot *snapshot);
+void admin_name_processes(struct admin *admin, const char *const *names, unsigned count);
+bool admin_listen(struct admin *admin, uint32_t id, int descriptor) MUST_CHECK;
+void admin_listener_gone(struct admin *admin, uint32_t id);
+void admin_free(struct admin *admin); /* after loop_run has returned */
+
+/* The whole of /metrics, to be freed; NULL: out of memory. */
+char *metrics_make(const struct board *board, const struct cluster *cluster, const char *const *processes, unsigned process_count,
+                   size_t *size) MUST_CHECK;
+
 /* ---- who is primary (roles.c) --------------------------------------------------------------------------------- */
 
 struct role_member {
