@@ -110,9 +110,10 @@ $(BUILD)/bench/%: bench/%.c $(filter $(addprefix $(BUILD)/object/,base/% loop/% 
 	$(Q)$(COMPILE) $(LDFLAGS_ALL) -o $@ $^ $(LIBRARIES)
 
 # A strict server and hostile visitors: independent of the library.
-$(BUILD)/canonical/%: tests/canonical/%.c tests/canonical/words.h
+CANONICAL := $(BUILD)/canonical/checker $(BUILD)/canonical/visitor
+$(CANONICAL): $(BUILD)/canonical/%: $(wildcard tests/canonical/*.[ch]) Makefile | packages
 	@mkdir -p $(@D); $(if $(V),,echo "compile $@")
-	$(Q)$(COMPILE) $(LDFLAGS_ALL) -o $@ $< $(LIBRARIES)
+	$(Q)$(COMPILE) $(LDFLAGS_ALL) -o $@ $(wildcard tests/canonical/$**.c) $(LIBRARIES)
 
 unit: $(UNIT_TESTS)
 # make arm64 ARM64=1 BUILD=build/arm64: what tests/run runs under qemu. Not here: tests of what needs a library, and of messages
@@ -123,7 +124,7 @@ arm64: $(ARM64_TESTS)
 fuzzers: $(FUZZERS)
 replays: $(REPLAYS)
 bench-programs: $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
-canonical-programs: $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/canonical/*.c))
+canonical-programs: $(CANONICAL)
 
 # Says what to do when the compiler or a library is missing; needs no package name here.
 packages:
@@ -208,6 +209,6 @@ help:
 	@echo
 	@echo "SAN=address or SAN=thread builds with that sanitizer in build/san-...; CC=clang BUILD=build/clang another compiler"
 
--include $(wildcard $(addprefix $(BUILD)/,object/*/*.d unit/*.d fuzz/*.d replay/*.d bench/*.d canonical/*.d))
+-include $(wildcard $(addprefix $(BUILD)/,object/*/*.d unit/*.d fuzz/*.d replay/*.d bench/*.d))
 .PHONY: all unit arm64 fuzzers replays bench-programs canonical-programs packages test demo demo-check bench lint fuzz soak install uninstall clean help
 .SECONDARY:

@@ -88,7 +88,7 @@ static const struct word chunk_sizes[] = {
 static const struct word chunk_ends[] = {
 	W(""), W("\n"), W("\r"), W("X"), W("XX"), W("\r\n\r\n"), W(" \r\n"), W("\n\r"),
 };
-static const struct word trailers[] = {
+static const struct word trailer_lines[] = {
 	W("X: y\r\n"), W("Content-Length: 5\r\n"), W("Host: b\r\n"), W("Transfer-Encoding: chunked\r\n"), W("X : y\r\n"),
 	W(" folded\r\n"), W("no colon\r\n"), W("X: y\n"), W("X: \0\r\n"), W("\n"), W("\r\r\n"), W("GET / HTTP/1.1\r\n"),
 };
@@ -98,6 +98,34 @@ static const struct word splices[] = {
 	W("\r\nTransfer-Encoding: chunked\r\n\r\n"), W("Host: x\r\n"), W("HTTP/1.1"),
 	W("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), W("\x80"), W("\xff"), W("\v"), W("\f"), W("%0d%0a"), W("\x85"),
 	W("\xe5\x98\x8a\xe5\x98\x8d"), W("5\r\n"),
+};
+/* Of HTTP/2 only. */
+static const struct word bad_names[] = {
+	W("Host"), W("X-Upper"), W("x y"), W("x:y"), W(""), W("x\r\ny"), W("x\0y"), W("\x80"), W(":unknown"),
+	W("transfer-encoding"), W("connection"), W("keep-alive"), W("proxy-connection"), W("upgrade"), W("te"),
+	W("http2-settings"), W("content_length"), W("x-real-ip"), W("x-forwarded-for"), W("x-forwarded-proto"),
+	W("forwarded"), W(":method"), W(":path"), W(":status"), W("host"), W("cookie"), W("content-length"),
+	W("expect"), W("trailer"), W("x\ttransfer-encoding"), W("x: y\r\ntransfer-encoding"), W("x-forwarded-host"),
+	W("via"), W("max-forwards"),
+};
+static const struct word bad_values[] = {
+	W("chunked"), W("5"), W("0"), W(""), W(" a"), W("a "), W("\ta"), W("a\r\nb: c"),
+	W("a\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"), W("a\nb"), W("a\rb"), W("a\0b"), W("a\x7f"),
+	W("\xff\xfe"), W("trailers"), W("trailers, gzip"), W("websocket"), W("close"), W("127.0.0.1"),
+	W("100-continue"), W("5, 5"), W("+5"), W("a\x01"), W("x\r\nTransfer-Encoding: chunked"), W("1.1 noah"),
+	W("other.example"),
+};
+static const struct word bad_paths[] = {
+	W(""), W("*"), W("a"), W("/a b"), W("/ HTTP/1.1\r\nX: y"), W("/\r\nX: y"), W("/\n"), W("/\0"), W("/#x"),
+	W("//x"), W("http://x/"), W("/\xff"), W("?x"), W("/\t"), W("/a\\b"), W("/\x7f"), W(" /"), W("/ "),
+	W("/..//../"), W("x:80"), W("/%00"), W("/\"<>"),
+};
+static const struct word bad_methods_of_2[] = {
+	W(""), W("get"), W("GET /"), W("GET / HTTP/1.1\r\nHost: x\r\nX:"), W("CONNECT"), W("TRACE"), W("G\0T"),
+	W("\r\nGET"), W("GET\r\n"), W("PRI"), W("AVERYLONGMETHODTHATNOBODYKNOWS"), W(" GET"), W("G\xc3T"), W("G\tT"),
+};
+static const struct word schemes[] = {
+	W("http"), W("https"), W("ftp"), W(""), W("http://x/"), W("h\r\nX: y"), W("HTTP"),
 };
 /* clang-format on */
 
