@@ -4,6 +4,7 @@
  */
 #include "cluster/cluster.h"
 #include "command/command.h"
+#include "tls/tls.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -13,23 +14,61 @@ static const char *plural(uint32_t count)
 	return count == 1 ? "" : "s";
 }
 
-static void print_words(const char *file, const struct cluster *cluster, const struct cluster_messages *messages)
+/* A message about the whole file. */
+static void add_message(struct cluster_messages *messages, const char *file, const char *text)
+{
+	if (messages->count == CLUSTER_MESSAGES_MOST) {
+		messages->left_out++;
+		return;
+	}
+	char *out = messages->text[messages->count];
+	if (snprintf(out, sizeof(messages->text[0]), "%.120s: %s", file, text) >= (int)sizeof(messages->text[0]))
+		memcpy(out + sizeof(messages->text[0]) - 4, "...", 4);
+	messages->line[messages->count] = messages->column[messages->count] = 0;
+	messages->count++;
+}
+
+/* Adds what is wrong with the files of certificates to the messages. False: something is (warnings are none). */
+static bool check_certificates(const char *file, const struct cluster *cluster, struct tls_messages *found,
+                               struct cluster_messages *messages)
+{
+	uint64_t now_s = clock_wall_us() / 1000000;
+	struct tls_keeper *keeper = tls_keeper_new(now_s);
+	struct tls_set *set = keeper == NULL ? NULL : tls_set_load(keeper, cluster, now_s, found);
+	bool good = set != NULL;
+	for (unsigned i = 0; i < found->count && !good; i++)
+		if (found->lines[i].error)
+			add_message(messages, file, found->lines[i].text);
+	if (!good && messages->count == 0)
+		add_message(messages, file, "out of memory");
+	tls_set_free(set);
+	tls_keeper_free(keeper);
+	return good;
+}
+
+static void print_words(const char *file, const struct cluster *cluster, const struct cluster_messages *messages,
+                        const struct tls_messages *certificates)
 {
 	for (unsigned i = 0; i < messages->count; i++)
 		fprintf(stderr, "%s\n", messages->text[i]);
 	if (messages->left_out > 0)
 		fprintf(stderr, "and %u more\n", messages->left_out);
+	for (unsigned i = 0; i < certificates->count; i++)
+		if (!certificates->lines[i].error)
+			fprintf(stderr, "%s: warning: %s\n", file, certificates->lines[i].text);
 	if (cluster == NULL) {
 		fprintf(stderr, "%s%s is not good%s\n", command_colour(stderr, "red"), file, command_colour(stderr, "off"));
 		return;
 	}
-	printf("%s%s is good%s: cluster %s, %u server%s, %u site%s, %u database%s; ", command_colour(stdout, "green"), file,
+	printf("%s%s is good%s: cluster %s, %u server%s, %u site%s, %u database%s", command_colour(stdout, "green"), file,
 	       command_colour(stdout, "off"), cluster->name, cluster->server_count, plural(cluster->server_count),
 	       cluster->site_count, plural(cluster->site_count), cluster->database_count, plural(cluster->database_count));
+	if (cluster->service_count > 0)
+		printf(", %u service%s", cluster->service_count, plural(cluster->service_count));
 	if (cluster->self == CLUSTER_NO_SERVER)
-		puts("this machine is none of its servers");
+		puts("; this machine is none of its servers");
 	else
-		printf("this machine is %s\n", cluster->servers[cluster->self].name);
+		printf("; this machine is %s\n", cluster->servers[cluster->self].name);
 }
 
 /* Text that came from outside and is no UTF-8 (a file's name) is left out, not a reason to die. */
@@ -39,19 +78,24 @@ static json_t *json_text(const char *text)
 	return json != NULL ? json : json_string("");
 }
 
-static bool print_json(const char *file, const struct cluster *cluster, const struct cluster_messages *messages)
+static bool print_json(const char *file, const struct cluster *cluster, const struct cluster_messages *messages,
+                       const struct tls_messages *certificates)
 {
-	json_t *list = json_array();
+	json_t *list = json_array(), *warnings = json_array();
+	for (unsigned i = 0; i < certificates->count; i++)
+		if (!certificates->lines[i].error)
+			json_array_append_new(warnings, json_text(certificates->lines[i].text));
 	for (unsigned i = 0; i < messages->count; i++)
 		json_array_append_new(list, json_pack("{s:i, s:i, s:o}", "line", (int)messages->line[i], "column",
 		                                      (int)messages->column[i], "text", json_text(messages->text[i])));
-	json_t *answer = json_pack("{s:o, s:b, s:o, s:i}", "file", json_text(file), "good", cluster != NULL, "messages", list,
-	                           "left_out", (int)messages->left_out);
+	json_t *answer = json_pack("{s:o, s:b, s:o, s:i, s:o}", "file", json_text(file), "good", cluster != NULL, "messages", list,
+	                           "left_out", (int)messages->left_out, "warnings", warnings);
 	if (cluster != NULL) {
 		json_object_set_new(answer, "cluster", json_text(cluster->name));
 		json_object_set_new(answer, "servers", json_integer(cluster->server_count));
 		json_object_set_new(answer, "sites", json_integer(cluster->site_count));
 		json_object_set_new(answer, "databases", json_integer(cluster->database_count));
+		json_object_set_new(answer, "services", json_integer(cluster->service_count));
 		json_object_set_new(answer, "this_server",
 		                    cluster->self == CLUSTER_NO_SERVER ? json_null() : json_text(cluster->servers[cluster->self].name));
 	}
@@ -72,7 +116,7 @@ int command_check(int argc, char **argv)
 	    {"json", NULL, "print one JSON object instead of sentences", &json, NULL},
 	    {"server", "NAME", "check also that the file has this server (this machine is looked for by its addresses otherwise)",
 	     NULL, &server},
-	    {"file-only", NULL, "do not open the password files that the file names", &file_only, NULL},
+	    {"file-only", NULL, "do not open the files that the file names (passwords, certificates, pages)", &file_only, NULL},
 	    {NULL, NULL, NULL, NULL, NULL},
 	};
 	const struct command_usage usage = {
@@ -90,6 +134,7 @@ int command_check(int argc, char **argv)
 	if (code >= 0)
 		return code;
 	static struct cluster_messages messages, about_self;
+	static struct tls_messages certificates;
 	struct cluster *cluster = cluster_load(file, file_only ? CLUSTER_FILE_ONLY : CLUSTER_WHOLE, &messages);
 	if (cluster != NULL && !cluster_find_self(cluster, server, &about_self) && server != NULL) {
 		/* only a name that was asked for is an error: a file may be checked anywhere */
@@ -97,11 +142,15 @@ int command_check(int argc, char **argv)
 		cluster_free(cluster);
 		cluster = NULL;
 	}
+	if (cluster != NULL && !file_only && !check_certificates(file, cluster, &certificates, &messages)) {
+		cluster_free(cluster);
+		cluster = NULL;
+	}
 	bool printed = true;
 	if (json)
-		printed = print_json(file, cluster, &messages);
+		printed = print_json(file, cluster, &messages, &certificates);
 	else
-		print_words(file, cluster, &messages);
+		print_words(file, cluster, &messages, &certificates);
 	code = cluster == NULL ? COMMAND_USAGE : printed ? COMMAND_OK : COMMAND_FAILED;
 	cluster_free(cluster);
 	return code;
