@@ -157,7 +157,13 @@ _Static_assert(sizeof(struct board_database) == 1024, "the stride of databases i
 	X(log_lines_lost, "lines of the access log that could not be written")              \
 	X(queue_waited, "requests and tunnels that had to wait for a connection to an app") \
 	X(queue_refused, "those that found its queue full")                                 \
-	X(queue_timeouts, "those that waited for too long")                               \
+	X(queue_timeouts, "those that waited for too long")                                 \
+	X(tunnels_open, "HTTP connections that have become tunnels, open now")              \
+	X(services_accepted, "connections of TCP services accepted")                        \
+	X(services_open, "connections of TCP services open now")                            \
+	X(services_failed, "connections of TCP services that failed")                       \
+	X(services_bytes_in, "bytes from clients of TCP services, of ended connections")    \
+	X(services_bytes_out, "bytes to clients of TCP services, of ended connections")                               \
 	X(tls_handshakes, "TLS handshakes")                                                \
 	X(tls_resumed, "those of them that went on with an earlier session")               \
 	X(tls_failed, "TLS handshakes that failed")

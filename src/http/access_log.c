@@ -289,7 +289,7 @@ static void fill_request(struct log_entry *entry, const struct http_exchange *ex
 	entry->agent = http_value(head, HTTP_FIELD_USER_AGENT);
 }
 
-static void fill_entry(struct log_entry *entry, const struct http_exchange *exchange, enum http_outcome outcome, bool failure)
+void http_log_fill(struct log_entry *entry, const struct http_exchange *exchange, enum http_outcome outcome, bool failure)
 {
 	uint64_t now_us = exchange_now_us(exchange);
 
@@ -342,6 +342,14 @@ void http_log_exchange(struct http_log *log, const struct http_exchange *exchang
 
 	if (log->sink == NULL)
 		return;
+	http_log_fill(&entry, exchange, outcome, failure);
+	http_log_put(log, &entry);
+}
+
+void http_log_put(struct http_log *log, const struct log_entry *entry)
+{
+	if (log->sink == NULL)
+		return;
 	if (!has_room(log)) {
 		BOARD_COUNT(log->lane, log_lines_lost, 1);
 		return;
@@ -351,12 +359,11 @@ void http_log_exchange(struct http_log *log, const struct http_exchange *exchang
 	if (log->torn)
 		log->bytes[log->used++] = '\n';
 	log->torn = false;
-	fill_entry(&entry, exchange, outcome, failure);
-	char *end = put_record(log, log->bytes + log->used, &entry);
+	char *end = put_record(log, log->bytes + log->used, entry);
 	log->used = (uint32_t)(end - log->bytes);
 	ASSERT(log->used <= sizeof log->bytes);
 	if (log->sink->to != LOG_TO_FILE)
 		log->record_ends[log->record_count++] = log->used;
-	if (!log->held && (failure || log->used - log->sent >= SEND_AT))
+	if (!log->held && (entry->failure || log->used - log->sent >= SEND_AT))
 		flush(log);
 }

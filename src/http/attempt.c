@@ -190,6 +190,8 @@ static enum http_outcome try_once(struct http_exchange *exchange, struct upstrea
 		note_latency(exchange);
 		note_failure(exchange, outcome);
 	}
+	if (outcome == OUTCOME_TUNNEL)
+		return outcome; /* it keeps its connection, and goes on counting as under way (upgrade.c) */
 	release_connection(exchange, outcome);
 	upstream_end(upstream_of(exchange), exchange->target);
 	return outcome;

@@ -17,6 +17,7 @@ enum fate {
 	FATE_CLOSE,  /* he expects it */
 	FATE_GENTLE, /* he may still be sending: let him read why first (RFC 9112 9.6) */
 	FATE_ABORT,  /* with a reset: he must not take what he has for the whole */
+	FATE_TUNNEL, /* it is somebody else's from now on (upgrade.c) */
 };
 
 static void client_park(struct http_client *client, int64_t timeout_ms);
@@ -73,10 +74,19 @@ static void client_park(struct http_client *client, int64_t timeout_ms)
 		loop_unpark(&client->stream.watched);
 }
 
-static void client_close(struct http_client *client, enum fate fate)
+void http_connection_free(struct http_client *client)
 {
 	struct http_core *core = client->core;
 
+	list_remove(&client->link);
+	core->client_count--;
+	BOARD_COUNT(core->lane, connections_open, -1);
+	client->magic = 0;
+	free(client);
+}
+
+static void client_close(struct http_client *client, enum fate fate)
+{
 	switch (fate) {
 	case FATE_GENTLE:
 		stream_close_gently(&client->stream, HTTP_LINGER_MS);
@@ -86,14 +96,11 @@ static void client_close(struct http_client *client, enum fate fate)
 		break;
 	case FATE_KEEP:
 	case FATE_CLOSE:
+	case FATE_TUNNEL:
 		stream_close(&client->stream);
 		break;
 	}
-	list_remove(&client->link);
-	core->client_count--;
-	BOARD_COUNT(core->lane, connections_open, -1);
-	client->magic = 0;
-	free(client);
+	http_connection_free(client);
 }
 
 /* ---- reading a request ------------------------------------------------------------------------------------------ */
@@ -218,7 +225,7 @@ static enum fate serve_one(struct http_client *client, struct http_exchange *exc
 	if (outcome == OUTCOME_OK)
 		outcome = take_body(exchange) ? http_exchange_run(exchange) : OUTCOME_NO_RESOURCES;
 	http_exchange_conclude(exchange, outcome);
-	return choose_fate(exchange);
+	return outcome == OUTCOME_TUNNEL ? FATE_TUNNEL : choose_fate(exchange);
 }
 
 static void client_serve(struct http_client *client)
@@ -237,12 +244,14 @@ static void client_serve(struct http_client *client)
 		fate = serve_one(client, &exchange);
 		if (exchange.site != NULL)
 			idle_ms = exchange.site->idle_timeout_ms;
+		if (fate == FATE_TUNNEL && !http_upgrade_start(&exchange))
+			fate = FATE_CLOSE;
 		buffer_consume(&client->stream.input, exchange.kept_bytes);
 		http_exchange_end(&exchange);
 		task_rewind(mark);
 	} while (fate == FATE_KEEP && buffer_filled(&client->stream.input) > 0);
 	if (fate == FATE_KEEP)
 		client_park(client, idle_ms);
-	else
+	else if (fate != FATE_TUNNEL)
 		client_close(client, fate);
 }

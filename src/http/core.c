@@ -19,6 +19,7 @@ struct http_core *http_core_new(struct loop *loop, struct board *board, struct b
 	core->loop = loop;
 	core->lane = lane;
 	list_init(&core->clients);
+	list_init(&core->upgrades);
 	upstream_core_init(&core->upstream, loop, board, lane);
 	core->log = http_log_new(lane, sink);
 	if (core->log == NULL) {
@@ -122,6 +123,7 @@ void http_core_drain(struct http_core *core)
 	CHECK_MAGIC(core, HTTP_CORE_MAGIC);
 	http_core_retire(core);
 	core->ending = true;
+	http_upgrades_hurry(core);
 	LIST_EACH (item, &core->clients) {
 		struct http_client *client = OWNER_OF(item, struct http_client, link);
 		if (client->parked)
@@ -142,7 +144,7 @@ void http_core_log_to(struct http_core *core, struct http_log_sink *sink)
 void http_core_free(struct http_core *core)
 {
 	CHECK_MAGIC(core, HTTP_CORE_MAGIC);
-	ASSERT(list_is_empty(&core->clients));
+	ASSERT(list_is_empty(&core->clients) && list_is_empty(&core->upgrades));
 	upstream_core_drain(&core->upstream);
 	if (core->routes != NULL)
 		http_routes_unref(core->routes);

@@ -77,14 +77,15 @@ void http_exchange_conclude(struct http_exchange *exchange, enum http_outcome ou
 	if (status == 503 && exchange->sent_ever)
 		status = 502; /* 503 says that it was not carried out, and invites to send it again */
 	if (status != 0 && !exchange->answer_begun) {
-		/* What follows a CONNECT was meant for the far end of a tunnel, and may be of somebody else's making. */
+		/* What follows a CONNECT, or an Upgrade, was meant for the far end of a tunnel, and may be of somebody else's making. */
 		exchange->keep = exchange->parsed && exchange->request.keep_alive && exchange_is_uploaded(exchange) &&
-		                 exchange->request.method != HTTP_METHOD_CONNECT && !exchange->core->draining &&
+		                 exchange->request.method != HTTP_METHOD_CONNECT && !exchange->request.upgrade && !exchange->core->draining &&
 		                 outcome != OUTCOME_STOPPING;
 		answer(exchange, outcome, status);
 	}
 	http_count_exchange(exchange);
 	if (failure)
 		say_failure(exchange, outcome);
-	http_log_exchange(exchange->core->log, exchange, outcome, failure);
+	if (outcome != OUTCOME_TUNNEL) /* when it ends */
+		http_log_exchange(exchange->core->log, exchange, outcome, failure);
 }

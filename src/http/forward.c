@@ -73,6 +73,8 @@ static void write_request_head(struct http_writer *writer, const struct http_exc
 		http_write_field(writer, SPAN("X-Forwarded-Host"), host);
 	if (request->has_max_forwards)
 		http_write_field_number(writer, SPAN("Max-Forwards"), request->max_forwards - 1);
+	if (request->upgrade && http_upgrade_is_asked(exchange))
+		http_upgrade_write(writer, http_value(&request->head, HTTP_FIELD_UPGRADE));
 	http_write_framing(writer, request->framing, request->length);
 	http_write_head_end(writer);
 }
@@ -283,7 +285,8 @@ static bool is_end_of_idle_time(const struct http_exchange *exchange)
 	       exchange->tries < UPSTREAM_TRIES_MOST && http_attempt_may_repeat(exchange);
 }
 
-/* Until the final head is in exchange->response; it stays in the server's input buffer. */
+/* Until the final head is in exchange->response; it stays in the server's input buffer. OUTCOME_TUNNEL: there is none, the connection has
+ * changed its protocol. */
 static enum http_outcome await_answer(struct http_exchange *exchange)
 {
 	struct buffer *input = &exchange->server->stream.input;
@@ -305,6 +308,11 @@ static enum http_outcome await_answer(struct http_exchange *exchange)
 		if (answer == HTTP_DONE && is_end_of_idle_time(exchange)) {
 			snprintf(exchange->detail, sizeof(exchange->detail), "%s ended a kept connection with 408", exchange->target->text);
 			return OUTCOME_SERVER_CLOSED;
+		}
+		if (answer == HTTP_DONE && exchange->response.status == 101 && http_upgrade_is_granted(exchange)) {
+			exchange->first_byte_us = exchange->progress_us;
+			upstream_worked(exchange->target);
+			return http_upgrade_answer(exchange, used);
 		}
 		if (answer == HTTP_DONE && exchange->response.status >= 200) {
 			exchange->first_byte_us = exchange->progress_us;

@@ -20,6 +20,7 @@
 #define HTTP_DOWN_SLICE_MS    250   /* how often a request that waits for its first byte looks whether its server has died */
 #define HTTP_ROUNDS_AT_ONCE   16u   /* buffers relayed, or requests answered, before other connections have their turn */
 #define HTTP_DETAIL_SIZE      512u
+#define HTTP_DRAIN_SILENCE_MS 2000 /* while noah is being stopped, silence ends a tunnel after this time */
 
 /* ---- how a request can end -------------------------------------------------------------------------------------- */
 
@@ -59,7 +60,11 @@ enum http_culprit {
 	X(OUTCOME_ANSWER_CUT, "answer-cut", 502, BY_SERVER)         /* the server left in the middle of its answer */     \
 	X(OUTCOME_ANSWER_STALLED, "answer-stalled", 504, BY_SERVER) /* or fell silent */                                  \
 	X(OUTCOME_NO_RESOURCES, "no-resources", 503, BY_NOAH)       /* memory or descriptors */                           \
-	X(OUTCOME_STOPPING, "stopping", 503, BY_NOAH)               /* noah is being stopped and cannot wait */
+	X(OUTCOME_STOPPING, "stopping", 503, BY_NOAH)               /* noah is being stopped and cannot wait */           \
+	X(OUTCOME_TUNNEL, "tunnel", 0, BY_NOBODY)                   /* after 101: both sides have ended in order */       \
+	X(OUTCOME_TUNNEL_IDLE, "tunnel-idle", 0, BY_NOBODY)         /* … nothing moved for the idle timeout */            \
+	X(OUTCOME_TUNNEL_STOPPED, "tunnel-stopped", 0, BY_NOBODY)   /* … noah was stopped */                              \
+	X(OUTCOME_TUNNEL_CUT, "tunnel-cut", 0, BY_SERVER)           /* … the server broke off */
 
 enum http_outcome {
 #define X(name, text, status, culprit) name,
@@ -85,7 +90,8 @@ struct http_core {
 	struct http_routes *routes; /* in force; NULL before the first http_core_use */
 	struct http_log *log;
 	struct list clients;
-	unsigned client_count;
+	struct list upgrades; /* visitors' connections that have become tunnels */
+	unsigned client_count; /* both */
 	unsigned listener_count;
 	struct address *listeners; /* those that a connection ever came from */
 	struct http_date date;
@@ -270,6 +276,8 @@ static inline bool exchange_is_uploaded(const struct http_exchange *exchange)
 
 /* A connection was accepted, its record is filled but for the stream. (connection.c) */
 void http_connection_start(struct http_client *client, int descriptor);
+/* It has ended and its stream is closed. */
+void http_connection_free(struct http_client *client);
 
 /* ---- the life of an exchange, the same for every visitor (exchange.c) ---------------------------------------------- */
 
@@ -329,6 +337,22 @@ enum http_outcome http_upload_step(struct http_exchange *exchange) MUST_CHECK;
 /* Starts the writer again with room for a head that HTTP_HEAD_OWN_BYTES and HTTP_HEAD_PARTS cannot hold: everything is copied. */
 bool http_head_room(struct http_writer *writer, size_t head_size) MUST_CHECK;
 
+/* ---- upgrades (upgrade.c) --------------------------------------------------------------------------------------- */
+
+/* The visitor asks for another protocol, and it is one that may be asked for (WebSocket). */
+bool http_upgrade_is_asked(const struct http_exchange *exchange);
+/* exchange->response, with status 101, agrees to what was asked for. */
+bool http_upgrade_is_granted(const struct http_exchange *exchange);
+/* Connection and Upgrade. */
+void http_upgrade_write(struct http_writer *writer, struct span protocol);
+/* Passes the 101 on; its head is the first head_size bytes of the server's input. OUTCOME_TUNNEL, or why not. Waits. */
+enum http_outcome http_upgrade_answer(struct http_exchange *exchange, size_t head_size) MUST_CHECK;
+/* After OUTCOME_TUNNEL: takes the exchange's client, server and what upstream_begin has begun over until the tunnel ends, which is logged
+ * then. False: no memory, and the client is still the caller's. */
+bool http_upgrade_start(struct http_exchange *exchange) MUST_CHECK;
+/* noah is being stopped: tunnels on which nothing moves end soon. */
+void http_upgrades_hurry(struct http_core *core);
+
 /* ---- noah's own answers (answer.c) -------------------------------------------------------------------------------- */
 
 /* Sends a page in plain words with this status; sets status, answer_begun and answer_whole. */
@@ -348,7 +372,11 @@ void http_count_exchange(const struct http_exchange *exchange);
 struct http_log *http_log_new(struct board_lane *lane, struct http_log_sink *sink) MUST_CHECK;
 void http_log_use(struct http_log *log, struct http_log_sink *sink);
 void http_log_free(struct http_log *log);
+struct log_entry; /* access_log.h */
+/* What is known of an exchange by now; the texts are borrowed from it. */
+void http_log_fill(struct log_entry *entry, const struct http_exchange *exchange, enum http_outcome outcome, bool failure);
 /* One line. Failures are written out at once. */
+void http_log_put(struct http_log *log, const struct log_entry *entry);
 void http_log_exchange(struct http_log *log, const struct http_exchange *exchange, enum http_outcome outcome, bool failure);
 
 #endif

@@ -77,8 +77,9 @@ static void choose_framing(struct http_exchange *exchange)
 		passing = PASS_WRAPPED;
 	http_body_init(&exchange->download, passing, response->framing, response->length);
 	exchange->delimited = framing_of(exchange) != HTTP_BODY_UNTIL_CLOSE;
-	exchange->keep =
-	    exchange->request.keep_alive && !exchange->core->draining && exchange_is_uploaded(exchange) && exchange->delimited;
+	/* What follows a refused Upgrade may have been meant for the far end of a tunnel. */
+	exchange->keep = exchange->request.keep_alive && !exchange->request.upgrade && !exchange->core->draining &&
+	                 exchange_is_uploaded(exchange) && exchange->delimited;
 }
 
 static void write_own_fields(struct http_writer *writer, const struct http_exchange *exchange)
