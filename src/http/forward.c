@@ -64,7 +64,8 @@ static void write_request_head(struct http_writer *writer, const struct http_exc
 		without |= HTTP_SET(HTTP_FIELD_MAX_FORWARDS);
 	http_write_request(writer, request, without, span_of_text(exchange->site->name));
 	write_forwarded_for(writer, exchange);
-	http_write(writer, SPAN("X-Forwarded-Proto: http\r\nX-Real-IP: "));
+	http_write(writer, stream_is_secure(&exchange->client->stream) ? SPAN("X-Forwarded-Proto: https\r\nX-Real-IP: ")
+	                                                                : SPAN("X-Forwarded-Proto: http\r\nX-Real-IP: "));
 	http_write(writer, from);
 	http_write(writer, SPAN("\r\nVia: "));
 	http_write(writer, exchange_version(exchange));

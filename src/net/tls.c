@@ -37,6 +37,7 @@ struct secure {
 	bool handshaking;
 	bool reading;      /* in SSL_read: what it has to say is held, it must not fail for that */
 	bool starved;      /* OpenSSL asked for more than the socket has */
+	bool blocked;      /* or had more to say than the socket takes */
 	bool ended;        /* the peer's FIN was read */
 	bool broken;       /* nothing can be said or read any more */
 	char *server_name; /* in lower case; NULL: as it came is fine */
@@ -165,6 +166,7 @@ static int bio_write(BIO *bio, const char *bytes, int size)
 	if (secure->handshaking || secure->reading)
 		return hold(secure, bytes, (size_t)size) ? size : -1;
 	int sent = send_held_and(secure, bytes, (size_t)size, &wait);
+	secure->blocked = wait;
 	if (wait)
 		BIO_set_retry_write(bio);
 	return sent;
@@ -213,10 +215,10 @@ static void bio_method_make(void)
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
 
-/* Why SSL_read gave nothing. */
+/* Why SSL_read gave nothing. (SSL_want alone does not tell: OpenSSL leaves it as it was when something is wrong.) */
 static enum net_result read_failed(struct secure *secure)
 {
-	if (SSL_want_read(secure->ssl))
+	if (secure->starved || (SSL_want_read(secure->ssl) && ERR_peek_error() == 0))
 		return NET_TIMEOUT;
 	if ((SSL_get_shutdown(secure->ssl) & SSL_RECEIVED_SHUTDOWN) != 0 && secure->error == 0)
 		return NET_CLOSED;
@@ -310,13 +312,14 @@ static enum net_result secure_send_parts(struct stream *stream, struct iovec *pa
 		return NET_FAILED;
 	if (secure->unsent > 0) /* enciphered already: these are the same bytes, and are not looked at again */
 		size = secure->unsent;
+	secure->blocked = false;
 	if (SSL_write_ex(secure->ssl, bytes, size, &written) == 1) {
 		secure->unsent = 0;
 		*sent = size;
 		stream->bytes_written += size;
 		return NET_OK;
 	}
-	if (SSL_want_write(secure->ssl)) {
+	if (secure->blocked) {
 		secure->unsent = (uint32_t)size;
 		return NET_TIMEOUT;
 	}
@@ -415,17 +418,19 @@ static bool wait_for_turn(const struct loop *loop)
 static enum net_result shake_hands(struct secure *secure, uint64_t until_us)
 {
 	struct watched *watched = &secure->stream->watched;
+	int done;
 
-	while (SSL_do_handshake(secure->ssl) != 1) {
+	while ((done = SSL_do_handshake(secure->ssl)) != 1) {
+		int error = SSL_get_error(secure->ssl, done);
 		enum wait_result waited;
 		uint64_t now_us = loop_now_us(watched->loop);
 		int64_t left_ms = until_us > now_us ? (int64_t)((until_us - now_us) / 1000) : 0;
-		if (left_ms == 0)
-			return NET_TIMEOUT;
-		if (SSL_want_read(secure->ssl))
+		if (error == SSL_ERROR_WANT_READ && left_ms > 0)
 			waited = watched_wait_readable(watched, left_ms);
-		else if (SSL_want_write(secure->ssl))
+		else if (error == SSL_ERROR_WANT_WRITE && left_ms > 0)
 			waited = watched_wait_writable(watched, left_ms);
+		else if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
+			return NET_TIMEOUT;
 		else
 			return secure->error != 0 ? net_result_of_errno(secure->error) : secure->ended ? NET_CLOSED : NET_FAILED;
 		if (waited != WAIT_READY)
