@@ -31,6 +31,9 @@ int command_run(int argc, char **argv);
 int command_reload(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_stop(int argc, char **argv);
+int command_drain(int argc, char **argv);
+int command_undrain(int argc, char **argv);
+int command_weight(int argc, char **argv);
 int command_upgrade(int argc, char **argv);
 int command_upgrade_check(int argc, char **argv);
 /* Says why nobody answered at the control socket and what to do; returns COMMAND_FAILED. `error` is an errno value. */
@@ -54,7 +57,8 @@ struct command_usage {
 	const char *arguments; /* "[FILE]", or "" */
 	const char *about;     /* sentences for the help, may have several lines, ends without a line feed */
 	const struct command_option *options;
-	const char **file; /* the one free argument; NULL when the command takes none */
+	const char **file;   /* the first free argument; NULL when the command takes none */
+	const char **second; /* and another one */
 };
 
 /* Reads the arguments. Returns -1 when the command should go on; otherwise it has printed the help (COMMAND_OK) or what is wrong

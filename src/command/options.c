@@ -91,7 +91,9 @@ static int take_option(const struct command_usage *usage, const char *argument, 
 
 int command_options(const struct command_usage *usage, int argc, char **argv)
 {
-	bool only_files = false, has_file = false;
+	const char **const places[] = {usage->file, usage->file != NULL ? usage->second : NULL};
+	unsigned used_places = 0;
+	bool only_files = false;
 	for (int i = 1; i < argc; i++) {
 		const char *argument = argv[i];
 		if (!only_files && strcmp(argument, "--") == 0) {
@@ -106,11 +108,10 @@ int command_options(const struct command_usage *usage, int argc, char **argv)
 			i += used;
 		} else if (!only_files && argument[0] == '-' && argument[1] != '\0') {
 			return refuse(usage, "unknown option %", argument);
-		} else if (usage->file == NULL || has_file) {
+		} else if (used_places == COUNT_OF(places) || places[used_places] == NULL) {
 			return refuse(usage, "`%` is one argument too many", argument);
 		} else {
-			*usage->file = argument;
-			has_file = true;
+			*places[used_places++] = argument;
 		}
 	}
 	return -1;

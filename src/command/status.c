@@ -37,7 +37,7 @@ static const char *colour_of(const json_t *target)
 
 static const char *health_of(const json_t *target)
 {
-	return is_true(target, "avoided") ? "avoided" : text_of(target, "health");
+	return is_true(target, "avoided") ? "avoided" : is_true(target, "drained") ? "drained" : text_of(target, "health");
 }
 
 /* ---- for people ----------------------------------------------------------------------------------------------- */
@@ -49,6 +49,24 @@ static void print_lag(const json_t *target)
 		printf(", %.1f s behind", (double)json_integer_value(lag) / 1000.0);
 }
 
+/* What is not as usual: of the servers of sites and services. */
+static void print_share(const json_t *target)
+{
+	long long percent = number_of(target, "weight_percent");
+	const json_t *start = json_object_get(target, "slow_start_percent");
+	if (is_true(target, "drained") && strcmp(health_of(target), "drained") != 0)
+		printf(", drained");
+	if (json_object_get(target, "weight_percent") != NULL && percent != 100)
+		printf(", weight %lld %%", percent);
+	if (is_true(target, "backup"))
+		printf(", backup");
+	if (json_is_integer(start))
+		printf(", slow start at %lld %%", (long long)json_integer_value(start));
+	if (json_object_get(target, "connections_most") != NULL)
+		printf(", %lld of %lld connections, %lld waiting", number_of(target, "connections"),
+		       number_of(target, "connections_most"), number_of(target, "waiting"));
+}
+
 static void print_target(const json_t *target, const char *what)
 {
 	const char *off = command_colour(stdout, "off");
@@ -58,10 +76,13 @@ static void print_target(const json_t *target, const char *what)
 		print_lag(target);
 	}
 	printf("  %lld %s, %lld now", number_of(target, "served"), what, number_of(target, "active"));
+	print_share(target);
 	if (text_of(target, "since")[0] != '\0')
 		printf("  since %s", text_of(target, "since"));
 	if (text_of(target, "reason")[0] != '\0')
 		printf(": %s", text_of(target, "reason"));
+	if (text_of(target, "checked")[0] != '\0')
+		printf(" (checked %s)", text_of(target, "checked"));
 	putchar('\n');
 }
 
@@ -72,30 +93,46 @@ static void print_list(const json_t *list, const char *separator)
 	json_array_foreach(list, index, value) printf("%s%s", index == 0 ? "" : separator, json_string_value(value));
 }
 
-static void print_people(const json_t *status)
+static void print_targets(const json_t *list, const char *what)
 {
-	size_t index, inner;
-	const json_t *value, *target;
-	const char *bold = command_colour(stdout, "bold"), *off = command_colour(stdout, "off");
-	printf("%snoah %s%s  %s as %s, snapshot %lld, since %s%s\n", bold, text_of(status, "version"), off,
-	       text_of(status, "cluster"), text_of(status, "server"), number_of(status, "generation"), text_of(status, "started"),
-	       is_true(status, "stopping") ? ", stopping"
-	       : is_true(status, "ready")  ? ""
-	                                   : ", starting");
-	json_array_foreach(json_object_get(status, "sites"), index, value)
+	size_t index;
+	const json_t *target;
+	json_array_foreach(list, index, target) print_target(target, what);
+}
+
+static void print_heading(const char *what, const json_t *object)
+{
+	printf("\n%s%s %s%s  at ", command_colour(stdout, "bold"), what, text_of(object, "name"), command_colour(stdout, "off"));
+	print_list(json_object_get(object, "listen"), ", ");
+}
+
+static void print_site(const json_t *status, const json_t *site)
+{
+	size_t index;
+	const json_t *value;
+	print_heading("site", site);
+	putchar('\n');
+	json_array_foreach(json_object_get(status, "certificates"), index, value)
 	{
-		printf("\n%ssite %s%s  at ", bold, text_of(value, "name"), off);
-		print_list(json_object_get(value, "listen"), ", ");
-		putchar('\n');
-		json_array_foreach(json_object_get(value, "apps"), inner, target) print_target(target, "requests");
+		if (strcmp(text_of(value, "site"), text_of(site, "name")) == 0)
+			printf("  certificate %s of %s, %s, until %s%s\n", text_of(value, "names"),
+			       is_true(value, "self_signed") ? "noah itself" : text_of(value, "issuer"), text_of(value, "key"),
+			       text_of(value, "not_after"), is_true(value, "stapled") ? ", stapled" : "");
 	}
-	json_array_foreach(json_object_get(status, "databases"), index, value)
+	if (text_of(site, "page")[0] != '\0')
+		printf("  the page %s\n", text_of(site, "page"));
+	print_targets(json_object_get(site, "apps"), "requests");
+	json_array_foreach(json_object_get(site, "routes"), index, value)
 	{
-		printf("\n%sdatabase %s%s  at ", bold, text_of(value, "name"), off);
-		print_list(json_object_get(value, "listen"), ", ");
-		printf("  %s\n", text_of(value, "reason"));
-		json_array_foreach(json_object_get(value, "servers"), inner, target) print_target(target, "statements");
+		printf("  %s ", text_of(value, "path"));
+		print_list(json_object_get(value, "types"), " ");
+		puts(":");
+		print_targets(json_object_get(value, "apps"), "requests");
 	}
+}
+
+static void print_numbers(const json_t *status)
+{
 	const json_t *counters = json_object_get(status, "counters");
 	printf("\nHTTP: %lld requests, %lld answers 5xx, %lld failed, %lld retries, %lld connections open\n",
 	       number_of(counters, "requests"), number_of(counters, "answers_5xx"), number_of(counters, "requests_failed"),
@@ -103,6 +140,42 @@ static void print_people(const json_t *status)
 	printf("SQL:  %lld statements, %lld of %lld reads answered by replicas, %lld failed, %lld sessions open\n",
 	       number_of(counters, "statements"), number_of(counters, "reads_replica"), number_of(counters, "statements_read"),
 	       number_of(counters, "statements_failed"), number_of(counters, "sessions_open"));
+}
+
+static void print_retired(const json_t *status)
+{
+	size_t index;
+	const json_t *value;
+	json_array_foreach(json_object_get(status, "retired"), index, value)
+	    printf("retired traffic of noah %s: process %lld, %lld connections go on, since %s\n", text_of(value, "version"),
+	           number_of(value, "pid"), number_of(value, "open"), text_of(value, "retired"));
+}
+
+static void print_people(const json_t *status)
+{
+	size_t index;
+	const json_t *value;
+	const char *bold = command_colour(stdout, "bold"), *off = command_colour(stdout, "off");
+	printf("%snoah %s%s  %s as %s, snapshot %lld, since %s%s\n", bold, text_of(status, "version"), off,
+	       text_of(status, "cluster"), text_of(status, "server"), number_of(status, "generation"), text_of(status, "started"),
+	       is_true(status, "stopping") ? ", stopping"
+	       : is_true(status, "ready")  ? ""
+	                                   : ", starting");
+	json_array_foreach(json_object_get(status, "sites"), index, value) print_site(status, value);
+	json_array_foreach(json_object_get(status, "services"), index, value)
+	{
+		print_heading("service", value);
+		putchar('\n');
+		print_targets(json_object_get(value, "servers"), "connections");
+	}
+	json_array_foreach(json_object_get(status, "databases"), index, value)
+	{
+		print_heading("database", value);
+		printf("  %s\n", text_of(value, "reason"));
+		print_targets(json_object_get(value, "servers"), "statements");
+	}
+	print_numbers(status);
+	print_retired(status);
 	json_array_foreach(json_object_get(status, "warnings"), index, value)
 	    printf("%swarning:%s %s\n", command_colour(stdout, "yellow"), off, json_string_value(value));
 }
@@ -145,6 +218,12 @@ static void print_line(const json_t *before, const json_t *status)
 	{
 		fputs(separator, stdout);
 		print_line_part(before, value, "apps");
+		separator = " | ";
+	}
+	json_array_foreach(json_object_get(status, "services"), index, value)
+	{
+		fputs(separator, stdout);
+		print_line_part(before, value, "servers");
 		separator = " | ";
 	}
 	json_array_foreach(json_object_get(status, "databases"), index, value)
@@ -207,10 +286,11 @@ int command_status(int argc, char **argv)
 	const struct command_usage usage = {
 	    .name = "status",
 	    .arguments = "",
-	    .about =
-	        "Shows what the running noah on this server knows: sites and their servers, databases and who is primary, who is up\n"
-	        "and why not, where requests and statements go, and warnings.\n"
-	        "Exit code: 0, or 1 when noah does not answer.",
+	    .about = "Shows what the running noah on this server knows: sites and their servers and certificates, services, "
+	             "databases and who\n"
+	             "is primary, who is up\n"
+	             "and why not, where requests and statements go, and warnings.\n"
+	             "Exit code: 0, or 1 when noah does not answer.",
 	    .options = options,
 	};
 	int code = command_options(&usage, argc, argv);

@@ -176,6 +176,35 @@ static void serve_upgrade(struct supervisor *supervisor, struct control_client *
 	free(why);
 }
 
+/* "drain NAME", "undrain NAME", "server NAME", "weight NAME PERCENT" */
+static bool serve_servers(struct supervisor *supervisor, struct control_client *client, struct span request, struct span argument)
+{
+	static const struct {
+		struct span word;
+		enum servers_verb verb;
+	} words[] = {{SPAN("drain"), SERVERS_DRAIN},
+	             {SPAN("undrain"), SERVERS_UNDRAIN},
+	             {SPAN("server"), SERVERS_LOOK},
+	             {SPAN("weight"), SERVERS_WEIGH}};
+	for (unsigned i = 0; i < COUNT_OF(words); i++) {
+		char name[CONTROL_REQUEST_MOST];
+		uint64_t percent = 0;
+		bool done = false;
+		if (!span_equal(request, words[i].word))
+			continue;
+		struct span server = span_cut(&argument, ' ');
+		bool good = span_copy(server, name, sizeof name) && server.size > 0;
+		if (words[i].verb == SERVERS_WEIGH)
+			good = good && span_to_number(argument, BOARD_WEIGHT_MOST, &percent);
+		char *text =
+		    good ? servers_say(supervisor, words[i].verb, name, (unsigned)percent, &done) : strdup("that is no request\n");
+		control_answer(client, done, text != NULL ? text : "out of memory\n");
+		free(text);
+		return true;
+	}
+	return false;
+}
+
 static void serve_end_oldest(struct supervisor *supervisor, struct control_client *client)
 {
 	char text[256];
@@ -210,7 +239,7 @@ static void serve(struct supervisor *supervisor, struct control_client *client, 
 		serve_upgrade(supervisor, client, argument);
 	} else if (span_equal(request, SPAN("end-oldest"))) {
 		serve_end_oldest(supervisor, client);
-	} else {
+	} else if (!serve_servers(supervisor, client, request, argument)) {
 		control_answer(client, false, "this noah does not know that request; are command and server of the same version?\n");
 	}
 	free(text);

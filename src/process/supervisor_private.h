@@ -257,6 +257,12 @@ bool supervisor_use(struct supervisor *supervisor, struct cluster *cluster, char
 void supervisor_stop(struct supervisor *supervisor, const char *why);
 char *status_make(const struct supervisor *supervisor) MUST_CHECK; /* JSON, to be freed; NULL: out of memory */
 
+/* ---- what an administrator says about servers (servers.c) ------------------------------------------------------ */
+
+enum servers_verb { SERVERS_LOOK, SERVERS_DRAIN, SERVERS_UNDRAIN, SERVERS_WEIGH };
+/* JSON about the server as it is then, or *done is false and the text says why not; to be freed. NULL: out of memory. */
+char *servers_say(struct supervisor *supervisor, enum servers_verb verb, const char *name, unsigned percent, bool *done) MUST_CHECK;
+
 /* systemd's readiness protocol: one datagram to $NOTIFY_SOCKET, nothing when that is not set (notify.c). */
 void notify_send(const char *text);
 

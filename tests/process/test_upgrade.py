@@ -271,7 +271,7 @@ def test_program_of_another_board_is_refused(tmp_path, site):
     state, board = os.memfd_create("state", 0), os.memfd_create("board", 0)
     os.truncate(board, 1 << 20)
     record = {"format": 1, "version": "0.0.1", "failure": "", "program": "/x", "former_program": "", "former_descriptor": -1,
-              "board": board, "snapshot": 0, "control": 0, "generation": 1, "threads": 1, "first_lane": 0, "next_listener_id": 1,
+              "board": board, "keyring": -1, "snapshot": 0, "control": 0, "generation": 1, "threads": 1, "first_lane": 0, "next_listener_id": 1,
               "children": [], "listeners": [], "retired": [], "clients": [], "some later thing": [1, 2]}
 
     def check(**changes):

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The parts of the status: status.c puts them together, status_targets.c says who is up. In the supervisor.
+ */
+#ifndef NOAH_STATUS_H
+#define NOAH_STATUS_H
+
+#include "process/supervisor_private.h"
+
+#include <jansson.h>
+
+json_t *status_text(const char *text); /* what is not UTF-8 is left out */
+json_t *status_time(uint64_t wall_us); /* RFC 3339; null for 0 */
+
+/* Lists, the caller's. Each target is also appended to `targets` (once, though several may name it), and what an administrator
+ * should look at goes to `warnings`. */
+json_t *status_sites(const struct supervisor *supervisor, json_t *targets, json_t *warnings);
+json_t *status_services(const struct supervisor *supervisor, json_t *targets, json_t *warnings);
+json_t *status_databases(const struct supervisor *supervisor, json_t *targets, json_t *warnings);
+json_t *status_servers(const struct supervisor *supervisor);
+json_t *status_certificates(const struct supervisor *supervisor, json_t *warnings);
+
+#endif
