@@ -155,14 +155,14 @@ char *log_put_combined(char *out, const struct log_entry *entry, const struct lo
 
 /* ---- JSON (RFC 8259) ---------------------------------------------------------------------------------------------- */
 
-/* The bytes of the character that `text` begins with; 0: it is not UTF-8 (RFC 3629, section 4). */
+/* The bytes of the character that `text` begins with; 0: it is not UTF-8 (RFC 3629, section 4), or the zero byte. */
 static size_t character_size(struct span text)
 {
 	const unsigned char *at = (const unsigned char *)text.start;
 	size_t size = at[0] < 0x80 ? 1 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
 
 	if (size == 1)
-		return 1;
+		return at[0] != 0; /* many a reader of JSON takes no \u0000 */
 	if (at[0] < 0xc2 || at[0] > 0xf4 || size > text.size)
 		return 0;
 	for (size_t i = 1; i < size; i++)
@@ -188,7 +188,7 @@ static char *put_json_byte(char *out, unsigned char byte)
 	return out;
 }
 
-/* A text or null. Bytes that are not UTF-8 become U+FFFD: JSON has no other place for them. */
+/* A text or null. Zero bytes and those that are not UTF-8 become U+FFFD: JSON has no other place for them. */
 static char *put_json_text(char *out, struct span text, size_t most)
 {
 	size_t size = text.size < most ? text.size : most;

@@ -298,6 +298,7 @@ void http_log_fill(struct log_entry *entry, const struct http_exchange *exchange
 	fill_request(entry, exchange);
 	entry->site = text_or_none(exchange->site != NULL ? exchange->site->name : NULL);
 	entry->server = text_or_none(exchange->target != NULL ? exchange->target->text : NULL);
+	entry->tls = text_or_none(stream_tls_version(&exchange->client->stream));
 	entry->end = span_of_text(http_outcome_text(outcome));
 	entry->cause = text_or_none(exchange->detail);
 	entry->status = (unsigned)exchange->status;
@@ -305,7 +306,7 @@ void http_log_fill(struct log_entry *entry, const struct http_exchange *exchange
 	entry->bytes = exchange->download.content_bytes;
 	exchange->visitor->count_bytes(exchange, &entry->in, &entry->out);
 	entry->read_us = phase(exchange->started_us, exchange->read_us);
-	entry->queue_us = LOG_NO_PHASE;
+	entry->queue_us = exchange->tries > 0 || exchange->queued_us > 0 ? exchange->queued_us : LOG_NO_PHASE;
 	entry->connect_us = phase(exchange->read_us, exchange->connect_us);
 	entry->first_us = phase(exchange->sent_us, exchange->first_byte_us);
 	entry->total_us = phase(exchange->started_us, now_us);

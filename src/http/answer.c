@@ -66,6 +66,7 @@ void http_answer_fields(struct http_exchange *exchange)
 		return;
 	exchange->fields_added = true;
 	http_sticky_fields(exchange);
+	http_timing_fields(exchange);
 	if (exchange->hsts.size > 0)
 		exchange_add_field(exchange, SPAN("Strict-Transport-Security"), exchange->hsts);
 }

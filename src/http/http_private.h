@@ -362,6 +362,11 @@ void http_answer_with(struct http_exchange *exchange, int status, struct span pa
 /* Adds what noah adds to every answer's head, a server's and its own: for sticky cookies, HSTS, Server-Timing. Once for each. */
 void http_answer_fields(struct http_exchange *exchange);
 
+/* ---- Server-Timing (timing.c) -------------------------------------------------------------------------------------- */
+
+/* Adds the field where the site wants it. For http_answer_fields. */
+void http_timing_fields(struct http_exchange *exchange);
+
 /* ---- counters (count.c) ------------------------------------------------------------------------------------------- */
 
 void http_count_exchange(const struct http_exchange *exchange);
