@@ -147,7 +147,7 @@
 #define LOAD_ROWS(prefix, s, m, whose)                                                                                       \
 	NUMBER_ROW(                                                                                                              \
 	    prefix ".connections", s, m.connections_most, 0, 100000, whose##_STANDARD_SAID("0", "`0`: no limit"),                \
-	    "The most connections to each of the servers at the same time, from all of noah together; the rest wait in line.",   \
+	    "The most connections to each of them at the same time, from all threads of this noah; the rest waits in line.",   \
 	    "10"),                                                                                                               \
 	    SECTION_ROW(prefix ".queue", whose##_OTHERWISE("as below"), "The line in which they wait; only with `connections`.", \
 	                "{ length: 500, timeout: 10s }"),                                                                        \

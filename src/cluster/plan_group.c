@@ -114,7 +114,7 @@ void plan_print_load(const struct plan *plan, const struct cluster_group *group,
 		all_have_own &= !group->apps[i].cap_of_group;
 	}
 	if (group->connections_most > 0 && !all_have_own)
-		fprintf(plan->out, "%sAt most %u connection%s %s to %s at the same time, from all of noah together.\n", plan->indent,
+		fprintf(plan->out, "%sAt most %u connection%s %s to %s at the same time, from all threads of this noah.\n", plan->indent,
 		        group->connections_most, plural(group->connections_most), group->connections_most == 1 ? "goes" : "go",
 		        group->app_count == 1 ? "it" : "each of them");
 	if (has_cap)

@@ -175,7 +175,7 @@ def test_plan_of_a_front(tmp_path):
             "    Requests without TLS are redirected to it.",
             "    Browsers are told to come only with TLS for 180d.",
             "    Requests for a.example are redirected to www.a.example.",
-            "    At most 10 connections go to each of them at the same time, from all of noah together.",
+            "    At most 10 connections go to each of them at the same time, from all threads of this noah.",
             "    Up to 500 requests may wait in line for one whose connections are all in use, each for at most 5s.",
             "    One that came up again gets its full share after 30s.",
             "    A visitor stays with one of them by the cookie app, while it works.",
@@ -193,7 +193,7 @@ def test_plan_of_a_front(tmp_path):
             "web2 (192.0.2.12:22), always the same one for an address.",
             "    It tells the server who has connected (PROXY protocol, version 2).",
             "    At most 50 are open at the same time; one on which nothing was sent for 1h is closed.",
-            "    At most 1 connection goes to each of them at the same time, from all of noah together.",
+            "    At most 1 connection goes to each of them at the same time, from all threads of this noah.",
             "    While the connections of all are in use, a connection is refused.",
             "  - listens on 127.0.0.1:9180 for its own numbers (/metrics)."):
         assert line in plan["front"], plan["front"]

@@ -188,10 +188,29 @@ def test_the_reference_in_the_manual_is_up_to_date():
     assert part[1].strip() == run("schema", "--reference").stdout.strip(), "paste the output of `noah schema --reference`"
 
 
-def test_the_examples_in_the_manual_are_good(schema, check):
-    with open(os.path.join(ROOT, "docs/cluster-file.md"), encoding="utf-8") as stream:
-        examples = re.findall(r"^```yaml\n(cluster:.*?)^```", stream.read(), re.DOTALL | re.MULTILINE)
-    assert examples
+MANUALS = [os.path.basename(name) for name in files("docs/cluster-file.md") + files("docs/from-*.md")]
+
+
+SERVERS = ["front", "web1", "web2", "web3", "web4", "files", "old", "git1", "git2", "mail1", "mail2", "db1", "db2"]
+
+
+def whole_file(example):
+    """A part of a file as a whole one: with the servers that the manuals speak of, and something to do."""
+    parts = read(example).keys()
+    if "cluster" in parts:
+        return example
+    servers = "".join(f"  {name}: {{ address: 192.0.2.{i}{', public: 198.51.100.1' if name == 'front' else ''} }}\n"
+                      for i, name in enumerate(SERVERS, 1))
+    rest = "" if {"sites", "services", "databases"} & parts else "sites: { a.example: { apps: web1:8080 } }\n"
+    return f"cluster: c\nservers:\n{servers}{rest}{example}"
+
+
+@pytest.mark.parametrize("manual", MANUALS)
+def test_the_examples_in_the_manual_are_good(schema, check, manual):
+    with open(os.path.join(ROOT, "docs", manual), encoding="utf-8") as stream:
+        examples = re.findall(r"^```yaml\n(.*?)^```", stream.read(), re.DOTALL | re.MULTILINE)
+    assert len(examples) >= 3
     for example in examples:
-        assert check(example)["good"], check(example)["messages"]
-        schema.validate(read(example))
+        text = whole_file(example)
+        assert check(text)["good"], (check(text)["messages"], text)
+        schema.validate(read(text))
