@@ -132,6 +132,8 @@ void board_lane_ended(struct board *board, unsigned index)
 	struct board_lane *lane = &board->lanes[index];
 	atomic_store(&lane->connections_open, 0);
 	atomic_store(&lane->sessions_open, 0);
+	atomic_store(&lane->tunnels_open, 0);
+	atomic_store(&lane->services_open, 0);
 	unsigned rows = used_rows(board);
 	for (unsigned row = 0; row < rows; row++)
 		if (atomic_load(&lane->active[row]) != 0)

@@ -16,6 +16,7 @@
 #include "http/http.h"
 #include "net/net.h"
 #include "sql/sql.h"
+#include "tcp/tcp.h"
 #include "tls/tls.h"
 
 #include <errno.h>
@@ -64,6 +65,7 @@ struct core {
 	struct board_lane *lane;
 	struct http_core *http;
 	struct sql_core *sql;
+	struct tcp_core *tcp;
 	struct tls_core *tls; /* NULL until there is a keyring */
 	struct list acceptors;
 	atomic_uint on_the_way; /* connections handed to this core that it has not yet taken */
@@ -175,6 +177,9 @@ static void take_connection(struct core *core, const struct message_listener *at
 	case LISTENER_SQL:
 		sql_core_accepted(core->sql, &at->address, descriptor, from);
 		return;
+	case LISTENER_TCP:
+		tcp_core_accepted(core->tcp, &at->address, descriptor, from);
+		return;
 	case LISTENER_HTTP:
 	case LISTENER_HTTPS:
 		http_core_accepted(core->http, &at->address, descriptor, from, at->kind == LISTENER_HTTPS);
@@ -196,6 +201,7 @@ static uint64_t core_load(const struct core *core)
 {
 	return atomic_load_explicit(&core->lane->connections_open, memory_order_relaxed) +
 	       atomic_load_explicit(&core->lane->sessions_open, memory_order_relaxed) +
+	       atomic_load_explicit(&core->lane->services_open, memory_order_relaxed) +
 	       atomic_load_explicit(&core->on_the_way, memory_order_relaxed);
 }
 
@@ -298,7 +304,7 @@ static void use_snapshot(void *argument)
 	struct errand *errand = argument;
 	struct core *core = errand->core;
 	if (!core->released) {
-		if (!http_core_use(core->http, errand->swap->snapshot))
+		if (!http_core_use(core->http, errand->swap->snapshot) || !tcp_core_use(core->tcp, errand->swap->snapshot))
 			give_up("out of memory for the new snapshot");
 		sql_core_use(core->sql, errand->swap->snapshot);
 	}
@@ -395,7 +401,7 @@ static void handle_listener(const struct message *message, int descriptor)
 	if (listening == NULL)
 		give_up("out of memory");
 	if (message->listener.kind != LISTENER_HTTP && message->listener.kind != LISTENER_HTTPS &&
-	    message->listener.kind != LISTENER_SQL)
+	    message->listener.kind != LISTENER_SQL && message->listener.kind != LISTENER_TCP)
 		give_up("the supervisor sent a listener of another kind");
 	listening->name = message->listener;
 	listening->descriptor = descriptor;
@@ -472,10 +478,16 @@ static void core_end(struct core *core)
 	pthread_mutex_unlock(&core->lock);
 }
 
+/* Connections of clients. */
+static unsigned core_open(const struct core *core)
+{
+	return http_core_open(core->http) + sql_core_open(core->sql) + tcp_core_open(core->tcp) + atomic_load(&core->on_the_way);
+}
+
 static void look_whether_drained(struct timer *timer)
 {
 	struct core *core = OWNER_OF(timer, struct core, drain_timer);
-	unsigned open = http_core_open(core->http) + sql_core_open(core->sql) + atomic_load(&core->on_the_way);
+	unsigned open = core_open(core);
 	if (open > 0 && clock_monotonic_us() < core->drain_deadline_us) {
 		timer_set(timer, DRAIN_LOOK_MS);
 		return;
@@ -495,6 +507,7 @@ static void drain(void *argument)
 	timer_clear(&core->retired_timer);
 	http_core_drain(core->http);
 	sql_core_drain(core->sql);
+	tcp_core_drain(core->tcp);
 	core->drain_deadline_us = clock_monotonic_us() + (uint64_t)PROCESS_DRAIN_MS * 1000;
 	look_whether_drained(&core->drain_timer);
 }
@@ -506,7 +519,7 @@ static void drain(void *argument)
 static void release_what_tunnels_need_not(struct core *core)
 {
 	if (core->released || atomic_load(&traffic.cores_retired) < traffic.core_count || atomic_load(&core->on_the_way) > 0 ||
-	    !sql_core_release(core->sql) || !http_core_release(core->http))
+	    !sql_core_release(core->sql) || !tcp_core_release(core->tcp) || !http_core_release(core->http))
 		return;
 	core->released = true;
 	loop_trim(core->loop);
@@ -516,7 +529,7 @@ static void release_what_tunnels_need_not(struct core *core)
 static void look_whether_needed(struct timer *timer)
 {
 	struct core *core = OWNER_OF(timer, struct core, retired_timer);
-	if (http_core_open(core->http) + sql_core_open(core->sql) + atomic_load(&core->on_the_way) == 0) {
+	if (core_open(core) == 0) {
 		core_end(core);
 		return;
 	}
@@ -588,12 +601,14 @@ static void *core_main(void *argument)
 		give_up("no loop");
 	core->http = http_core_new(core->loop, traffic.board, core->lane, NULL);
 	core->sql = sql_core_new(core->loop, traffic.board, core->lane);
-	if (core->http == NULL || core->sql == NULL || !loop_post(core->loop, begin_beating, core))
+	core->tcp = tcp_core_new(core->loop, traffic.board, core->lane);
+	if (core->http == NULL || core->sql == NULL || core->tcp == NULL || !loop_post(core->loop, begin_beating, core))
 		give_up("out of memory");
 	sem_post(&traffic.core_ready);
 	loop_run(core->loop);
 	http_core_free(core->http);
 	sql_core_free(core->sql);
+	tcp_core_free(core->tcp);
 	tls_core_free(core->tls);
 	loop_free(core->loop);
 	/* The last core wakes the main thread out of its wait for a message. */
