@@ -241,7 +241,9 @@ struct board_gate {
 	atomic_uint connections_most;     /* supervisor; 0: no cap any more */
 	atomic_uint lock;                 /* 0, or 1 + the lane that holds it */
 	atomic_uint queued;               /* under the lock: words of the queue in use */
-	uint8_t room[892];
+	uint32_t zero;
+	_Atomic uint64_t full_since_us; /* watch: monotonic; all slots are in use and somebody waits; 0: not now */
+	uint8_t room[880];
 	/* each written by its lane alone: slots it has (connections in use, idle, being opened), and idle ones among them */
 	atomic_uint held[BOARD_LANES_MOST], idle[BOARD_LANES_MOST];
 	uint8_t more_room[1024];
@@ -252,9 +254,10 @@ _Static_assert(sizeof(struct board_gate) == 16384, "the stride of gates is fixed
 
 /* A site, by its name: what its visitors did stands in the lanes, in the row of the same number. Written by the supervisor. */
 struct board_site {
-	char name[CLUSTER_NAME_SIZE];     /* "" = free */
-	_Atomic uint64_t last_generation; /* newest snapshot that names it */
-	uint8_t room[184];
+	char name[CLUSTER_NAME_SIZE];            /* "" = free */
+	_Atomic uint64_t last_generation;        /* newest snapshot that names it */
+	atomic_uint recent_ended, recent_errors; /* watch: requests of the last minute; those answered with 5xx */
+	uint8_t room[176];
 };
 _Static_assert(sizeof(struct board_site) == 256, "the stride of sites is fixed");
 

@@ -132,6 +132,7 @@ char *status_make(const struct supervisor *supervisor)
 	json_object_set_new(json, "processes", processes_json(supervisor, warnings));
 	json_object_set_new(json, "retired", retired_json(supervisor));
 	warn_of_silence(supervisor, warnings);
+	status_warn_of_numbers(supervisor, warnings);
 	json_object_set_new(json, "counters", counters_json(supervisor));
 	json_object_set_new(json, "lanes", lanes_json(supervisor));
 	json_object_set_new(json, "warnings", warnings);

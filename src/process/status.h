@@ -20,4 +20,7 @@ json_t *status_databases(const struct supervisor *supervisor, json_t *targets, j
 json_t *status_servers(const struct supervisor *supervisor);
 json_t *status_certificates(const struct supervisor *supervisor, json_t *warnings);
 
+/* Warnings that come from numbers (status_numbers.c). */
+void status_warn_of_numbers(const struct supervisor *supervisor, json_t *warnings);
+
 #endif

@@ -55,6 +55,7 @@ struct watch {
 	const struct board_target *last_primary[BOARD_DATABASES_MOST];
 	struct timer look;
 	struct admin *admin;
+	struct trends *trends;
 };
 
 /* ---- databases ------------------------------------------------------------------------------------------------ */
@@ -369,6 +370,7 @@ static void start_looking(void *argument)
 {
 	struct watch *watch = argument;
 	look(&watch->look);
+	trends_start(watch->trends);
 }
 
 struct watch *watch_new(struct loop *loop, struct board *board)
@@ -382,9 +384,11 @@ struct watch *watch_new(struct loop *loop, struct board *board)
 	list_init(&watch->subjects);
 	timer_init(&watch->look, look);
 	watch->admin = admin_new(loop, board);
-	if (watch->admin == NULL || !loop_post(loop, start_looking, watch)) {
+	watch->trends = trends_new(board);
+	if (watch->admin == NULL || watch->trends == NULL || !loop_post(loop, start_looking, watch)) {
 		if (watch->admin != NULL)
 			admin_free(watch->admin);
+		trends_free(watch->trends);
 		free(watch);
 		return NULL;
 	}
@@ -414,6 +418,7 @@ void watch_free(struct watch *watch)
 	CHECK_MAGIC(watch, WATCH_MAGIC);
 	ASSERT(list_is_empty(&watch->subjects)); /* their tasks ended with the loop */
 	admin_free(watch->admin);
+	trends_free(watch->trends);
 	snapshot_unref(watch->snapshot);
 	watch->magic = 0;
 	free(watch);

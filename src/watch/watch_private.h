@@ -82,6 +82,13 @@ void admin_free(struct admin *admin); /* after loop_run has returned */
 char *metrics_make(const struct board *board, const struct cluster *cluster, const char *const *processes, unsigned process_count,
                    size_t *size) MUST_CHECK;
 
+/* ---- what happened lately (trends.c) ------------------------------------------------------------------------------- */
+
+struct trends;
+struct trends *trends_new(struct board *board) MUST_CHECK; /* NULL: out of memory */
+void trends_start(struct trends *trends);                  /* on the loop's thread */
+void trends_free(struct trends *trends);                   /* after loop_run has returned */
+
 /* ---- who is primary (roles.c) --------------------------------------------------------------------------------- */
 
 struct role_member {

@@ -136,6 +136,8 @@ static const struct {
     SIZE(board_site, 256),
     AT(board_site, name, 0),
     AT(board_site, last_generation, 64),
+    AT(board_site, recent_ended, 72),
+    AT(board_site, recent_errors, 76),
 
     SIZE(board_gate, 16384),
     AT(board_gate, address, 0),
@@ -143,6 +145,7 @@ static const struct {
     AT(board_gate, connections_most, 120),
     AT(board_gate, lock, 124),
     AT(board_gate, queued, 128),
+    AT(board_gate, full_since_us, 136),
     AT(board_gate, held, 1024),
     AT(board_gate, idle, 2048),
     AT(board_gate, queue, 4096),
