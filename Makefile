@@ -166,8 +166,11 @@ ifeq ($(PART),)
 else ifeq ($(PART),canonical)
 	$(MAKE) all canonical-programs
 	$(PYTHON) tests/canonical/run --requests $(REQUESTS) $(if $(SEED),--seed $(SEED))
+else ifeq ($(PART),changes)
+	$(MAKE) all
+	$(PYTHON) tests/soak/changes
 else
-	$(error PART is canonical)
+	$(error PART is canonical or changes)
 endif
 
 install: all
@@ -203,6 +206,7 @@ help:
 	@echo "make fuzz              every fuzzer for FUZZ_SECONDS (60)"
 	@echo "make soak              mixed load with reloads and crashes for SOAK_SECONDS (600); nothing may grow"
 	@echo "make soak PART=...     canonical: REQUESTS (1000000) hostile requests; what reaches the server is canonical"
+	@echo "make soak PART=changes reloads and upgrades under load with 100 tunnels open, for ten minutes"
 	@echo "make unit              build the unit tests (build/unit/)"
 	@echo "make install           DESTDIR=... PREFIX=/usr/local;  make uninstall"
 	@echo "make clean             remove build/, also what the bench fetched"

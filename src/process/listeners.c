@@ -186,6 +186,23 @@ void listeners_close_unwanted(struct supervisor *supervisor)
 	supervisor->listener_count = kept;
 }
 
+void listeners_renew(struct supervisor *supervisor)
+{
+	uint32_t first_id = supervisor->next_listener_id;
+	static struct message gone[LISTENERS_MOST]; /* 32 KB: too much for a stack */
+	for (unsigned i = 0; i < supervisor->listener_count; i++) {
+		struct listener *listener = &supervisor->listeners[i];
+		gone[i] = (struct message){.type = MESSAGE_LISTENER_GONE};
+		gone[i].listener = listener->name;
+		listener->name.id = supervisor->next_listener_id++;
+	}
+	listeners_tell(supervisor, PROCESS_TRAFFIC, first_id);
+	children_send_snapshot(supervisor);
+	for (unsigned i = 0; i < supervisor->listener_count; i++)
+		if (acceptor_of(&supervisor->listeners[i]) == PROCESS_TRAFFIC)
+			child_send(supervisor, PROCESS_TRAFFIC, &gone[i], -1);
+}
+
 void listeners_close_all(struct supervisor *supervisor)
 {
 	while (supervisor->listener_count > 0)

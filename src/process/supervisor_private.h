@@ -228,6 +228,9 @@ bool listeners_open(struct supervisor *supervisor, const struct cluster *cluster
 void listeners_tell(struct supervisor *supervisor, enum process_row row, uint32_t first_id);
 /* After the snapshot: tells of those that the last listeners_open did not want any more, and closes them. */
 void listeners_close_unwanted(struct supervisor *supervisor);
+/* Makes traffic look at every listening socket anew: an arrival that woke another process, which has been killed since, waits there
+ * and nobody knows. */
+void listeners_renew(struct supervisor *supervisor);
 void listeners_close_all(struct supervisor *supervisor);
 
 /* ---- the control socket (control.c) --------------------------------------------------------------------------- */

@@ -523,6 +523,7 @@ static bool take_over_again(struct supervisor *supervisor, const struct handover
 	if (!listeners_open(supervisor, supervisor->cluster, why, sizeof why))
 		log_write(LOG_WARNING, "%s", why);
 	listeners_close_unwanted(supervisor);
+	listeners_renew(supervisor);
 	snprintf(why, sizeof why, "the new program has not come up, noah %s goes on: %s\n", NOAH_VERSION, handover->failure);
 	notify_send("READY=1");
 	control_answer_waiting(supervisor, CLIENT_WAITS_UPGRADE, false, why);
