@@ -7,22 +7,12 @@
  *    accepted -> parked (-> TLS: secure.c) -> read -> route -> attempt (forward) -> conclude (own page, counters, log)
  *             -> parked, or closed
  */
-#include "http/http_private.h"
+#include "http/h2.h"
 
 #include <stdlib.h>
 
-/* What becomes of the visitor's connection. */
-enum fate {
-	FATE_KEEP,
-	FATE_CLOSE,  /* he expects it */
-	FATE_GENTLE, /* he may still be sending: let him read why first (RFC 9112 9.6) */
-	FATE_ABORT,  /* with a reset: he must not take what he has for the whole */
-	FATE_TUNNEL, /* it is somebody else's from now on (upgrade.c) */
-};
-
 static void client_park(struct http_client *client, int64_t timeout_ms);
 static void client_serve(struct http_client *client);
-static void client_close(struct http_client *client, enum fate fate);
 
 /* ---- parked and not -------------------------------------------------------------------------------------------- */
 
@@ -50,7 +40,7 @@ static void client_resume(void *argument, enum wait_result why)
 	if (client->insecure && why == WAIT_READY) {
 		enum net_result result = http_secure(client);
 		if (result != NET_OK) {
-			client_close(client, result == NET_FAILED ? FATE_GENTLE : FATE_CLOSE);
+			http_client_close(client, result == NET_FAILED ? FATE_GENTLE : FATE_CLOSE);
 			return;
 		}
 		if (!client->stream.watched.readable) {
@@ -62,7 +52,7 @@ static void client_resume(void *argument, enum wait_result why)
 	if (!client->insecure && (why == WAIT_READY || client->stream.watched.readable))
 		client_serve(client);
 	else
-		client_close(client, FATE_CLOSE);
+		http_client_close(client, FATE_CLOSE);
 }
 
 static void client_park(struct http_client *client, int64_t timeout_ms)
@@ -85,7 +75,7 @@ void http_connection_free(struct http_client *client)
 	free(client);
 }
 
-static void client_close(struct http_client *client, enum fate fate)
+void http_client_close(struct http_client *client, enum http_fate fate)
 {
 	switch (fate) {
 	case FATE_GENTLE:
@@ -199,7 +189,7 @@ static bool take_body(struct http_exchange *exchange)
 
 /* ---- request after request -------------------------------------------------------------------------------------- */
 
-static enum fate choose_fate(const struct http_exchange *exchange)
+static enum http_fate choose_fate(const struct http_exchange *exchange)
 {
 	if (exchange->answer_begun && !exchange->answer_whole)
 		return exchange->delimited ? FATE_CLOSE : FATE_ABORT;
@@ -210,8 +200,29 @@ static enum fate choose_fate(const struct http_exchange *exchange)
 	return exchange->upload.done && exchange->parsed && !exchange->client->stream.watched.readable ? FATE_CLOSE : FATE_GENTLE;
 }
 
+/* He knows that HTTP/2 is spoken here, or hopes so: a preface that no request of HTTP/1.1 begins like (RFC 9113 3.3). It may come
+ * in pieces. */
+static bool begins_http2(struct http_client *client)
+{
+	struct stream *stream = &client->stream;
+	int64_t timeout_ms = http_routes_request_timeout_ms(client->core->routes, client->listener);
+	enum net_result result = buffer_filled(&stream->input) > 0 ? NET_OK : stream_fill_now(stream);
+
+	if (strcmp(stream_protocol(stream), "h2") == 0)
+		return true; /* agreed on by ALPN */
+	while (result == NET_OK) {
+		struct span bytes = buffer_span(&stream->input);
+		if (bytes.size >= h2_preface.size)
+			return span_starts_with(bytes, h2_preface);
+		if (!span_starts_with(h2_preface, bytes))
+			return false;
+		result = stream_fill(stream, timeout_ms);
+	}
+	return false;
+}
+
 /* Request, answer, and what becomes of the connection. */
-static enum fate serve_one(struct http_client *client, struct http_exchange *exchange)
+static enum http_fate serve_one(struct http_client *client, struct http_exchange *exchange)
 {
 	http_exchange_begin(exchange, client);
 	exchange->visitor = &http1_visitor;
@@ -233,9 +244,13 @@ static void client_serve(struct http_client *client)
 	struct task_mark mark = task_mark();
 	int64_t idle_ms = HTTP_FIRST_REQUEST_MS;
 	struct http_exchange exchange;
-	enum fate fate;
+	enum http_fate fate;
 	unsigned round = 0;
 
+	if (client->stream.bytes_read == 0 && begins_http2(client)) {
+		h2_serve(client);
+		return;
+	}
 	do { /* requests that came together are answered in their order (RFC 9112 9.3.2) */
 		if (++round % HTTP_ROUNDS_AT_ONCE == 0 && task_yield() == WAIT_CANCELLED) {
 			fate = FATE_CLOSE;
@@ -253,5 +268,5 @@ static void client_serve(struct http_client *client)
 	if (fate == FATE_KEEP)
 		client_park(client, idle_ms);
 	else if (fate != FATE_TUNNEL)
-		client_close(client, fate);
+		http_client_close(client, fate);
 }

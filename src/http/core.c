@@ -3,7 +3,7 @@
  * The core: what one traffic thread's HTTP front owns, and the verbs that process/traffic.c calls on it: new snapshot, new
  * connection, drain, end.
  */
-#include "http/http_private.h"
+#include "http/h2.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -102,8 +102,18 @@ void http_core_accepted(struct http_core *core, const struct address *listener, 
 void http_core_retire(struct http_core *core)
 {
 	CHECK_MAGIC(core, HTTP_CORE_MAGIC);
+	if (core->draining)
+		return;
 	core->draining = true;
 	upstream_core_drain(&core->upstream);
+	/* HTTP/2 can be told beforehand that a connection ends. */
+	LIST_EACH (item, &core->clients) {
+		struct http_client *client = OWNER_OF(item, struct http_client, link);
+		if (client->h2 != NULL && client->parked)
+			loop_unpark(&client->stream.watched);
+		else if (client->h2 != NULL)
+			h2_drain(client->h2);
+	}
 }
 
 bool http_core_release(struct http_core *core)
@@ -126,7 +136,7 @@ void http_core_drain(struct http_core *core)
 	http_upgrades_hurry(core);
 	LIST_EACH (item, &core->clients) {
 		struct http_client *client = OWNER_OF(item, struct http_client, link);
-		if (client->parked)
+		if (client->parked && client->h2 == NULL)
 			loop_unpark(&client->stream.watched);
 	}
 }

@@ -115,7 +115,8 @@ struct http_client {
 	uint8_t from_size;
 	char from[HTTP_ADDRESS_TEXT_SIZE]; /* the visitor's address, without port */
 	struct http_core *core;
-	struct list link; /* core->clients */
+	struct h2_connection *h2; /* h2.h; NULL: he speaks HTTP/1.1 */
+	struct list link;         /* core->clients */
 	struct stream stream;
 };
 
@@ -274,8 +275,19 @@ static inline bool exchange_is_uploaded(const struct http_exchange *exchange)
 	return exchange->upload.done && exchange->upload_pending == 0;
 }
 
+/* What becomes of it. */
+enum http_fate {
+	FATE_KEEP,
+	FATE_CLOSE,  /* he expects it */
+	FATE_GENTLE, /* he may still be sending: let him read why first (RFC 9112 9.6) */
+	FATE_ABORT,  /* with a reset: he must not take what he has for the whole */
+	FATE_TUNNEL, /* it is somebody else's from now on (upgrade.c) */
+};
+
 /* A connection was accepted, its record is filled but for the stream. (connection.c) */
 void http_connection_start(struct http_client *client, int descriptor);
+/* Ends it and frees the record. Waits when it is FATE_GENTLE. (connection.c) */
+void http_client_close(struct http_client *client, enum http_fate fate);
 /* It has ended and its stream is closed. */
 void http_connection_free(struct http_client *client);
 

@@ -71,7 +71,11 @@ enum http_answer {
 	X(HTTP_FAULT_CHUNK_END, 400, "a chunk does not end in CR LF")                                  \
 	X(HTTP_FAULT_TRAILER, 400, "a trailer is malformed")                                           \
 	X(HTTP_FAULT_TRAILERS_TOO_LARGE, 431, "the trailers are too large")                            \
-	X(HTTP_FAULT_PATH, 400, "the path is malformed (percent-encoding, NUL, or too long)")
+	X(HTTP_FAULT_PATH, 400, "the path is malformed (percent-encoding, NUL, or too long)")          \
+	X(HTTP_FAULT_PSEUDO, 400, "a pseudo-header is missing, repeated, misplaced or unknown")        \
+	X(HTTP_FAULT_HOSTS_DIFFER, 400, "Host and :authority differ")                                  \
+	X(HTTP_FAULT_CONNECTION_FIELD, 400, "a field about connections, which HTTP/2 forbids")         \
+	X(HTTP_FAULT_LENGTH_DIFFERS, 400, "the body is not as long as Content-Length says")
 
 enum http_fault {
 #define X(name, status, text) name,
