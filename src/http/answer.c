@@ -20,7 +20,7 @@ static const struct {
     {413, "What you sent is larger than this site accepts."},
     {414, "The address you asked for is too long."},
     {417, "Your request expects something that this site cannot promise."},
-    {421, "There is no site of this name here."},
+    {421, "There is no site of this name here, or not on this connection."},
     {431, "Your request's header fields are too large. If you use a browser, deleting this site's cookies may help."},
     {501, "Your request uses a method or a transfer coding that is not known here."},
     {502, "The server behind this site gave no usable answer. Your request may or may not have been carried out."},

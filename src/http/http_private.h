@@ -42,6 +42,7 @@ enum http_culprit {
 	X(OUTCOME_BAD_REQUEST, "bad-request", 400, BY_VISITOR)    /* the parser's fault says which status */              \
 	X(OUTCOME_REFUSED_METHOD, "refused-method", 405, BY_VISITOR)                                                      \
 	X(OUTCOME_UNKNOWN_SITE, "unknown-site", 421, BY_VISITOR)                                                          \
+	X(OUTCOME_MISDIRECTED, "misdirected", 421, BY_VISITOR) /* not on this TLS connection */                           \
 	X(OUTCOME_BODY_TOO_LARGE, "body-too-large", 413, BY_VISITOR)                                                      \
 	X(OUTCOME_BAD_BODY, "bad-body", 400, BY_VISITOR)                                                                  \
 	X(OUTCOME_REQUEST_TIMEOUT, "request-timeout", 408, BY_VISITOR)                                                    \

@@ -4,6 +4,7 @@
  * no server. One table for each snapshot and thread, made by core.c when a snapshot comes; requests under way keep theirs.
  */
 #include "http/route.h"
+#include "tls/tls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,37 +176,36 @@ static int find_name(const struct http_routes *routes, uint64_t mask, struct spa
 	}
 }
 
-/* "*.example.com" stands for one or more labels before ".example.com"; the longest such name counts. `name` is overwritten. At
- * most 127 look-ups, as a label has a byte at least; a usual name has two. */
-static int find_wildcard(const struct http_routes *routes, uint64_t mask, char *name, size_t size)
+/* "*.example.com" stands for one or more labels before ".example.com"; the longest such name counts. At most 127 look-ups, as a
+ * label has a byte at least; a usual name has two. */
+static int find_wildcard(const struct http_routes *routes, uint64_t mask, struct span host)
 {
-	for (size_t dot = 1; dot < size; dot++) {
+	char name[CLUSTER_HOST_SIZE];
+
+	memcpy(name, host.start, host.size);
+	for (size_t dot = 1; dot < host.size; dot++) {
 		if (name[dot] != '.')
 			continue;
 		name[dot - 1] = '*';
-		int site = find_name(routes, mask, span_of(name + dot - 1, size - dot + 1));
+		int site = find_name(routes, mask, span_of(name + dot - 1, host.size - dot + 1));
 		if (site >= 0)
 			return site;
 	}
 	return -1;
 }
 
+/* `host` is in lower case and shorter than CLUSTER_HOST_SIZE, or empty. */
 static int find_site(const struct http_routes *routes, unsigned listener, struct span host, bool *by_exact_name)
 {
-	char name[CLUSTER_HOST_SIZE];
 	int site = -1;
 
 	ASSERT(listener < routes->mask_count);
 	uint64_t mask = routes->masks[listener];
-	if (host.size > 0 && host.size < sizeof(name)) {
-		for (size_t i = 0; i < host.size; i++) {
-			char c = host.start[i];
-			name[i] = c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c;
-		}
-		site = find_name(routes, mask, span_of(name, host.size));
+	if (host.size > 0) {
+		site = find_name(routes, mask, host);
 		*by_exact_name = site >= 0;
 		if (site < 0 && routes->has_wildcards)
-			site = find_wildcard(routes, mask, name, host.size);
+			site = find_wildcard(routes, mask, host);
 	}
 	if (site < 0)
 		site = find_name(routes, mask, SPAN("*")); /* cannot come from a Host: '*' is not valid there */
@@ -282,12 +282,38 @@ static enum http_outcome take_route(struct http_exchange *exchange, const struct
 	return redirect_if_needed(exchange, entry, by_exact_name, route, rest);
 }
 
+/* Names are compared in lower case; one that is too long is nobody's. */
+static struct span lower_host(struct span host, char name[CLUSTER_HOST_SIZE])
+{
+	if (host.size >= CLUSTER_HOST_SIZE)
+		return span_of(NULL, 0);
+	for (size_t i = 0; i < host.size; i++) {
+		char c = host.start[i];
+		name[i] = c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c;
+	}
+	return span_of(name, host.size);
+}
+
+/* A browser asks for other sites too on a connection whose certificate is good for them; anything else is not meant for us (RFC
+ * 9110 7.4). */
+static bool is_misdirected(struct http_exchange *exchange, struct span host)
+{
+	const struct stream *stream = &exchange->client->stream;
+
+	if (!stream_is_secure(stream) || tls_may_serve(stream, exchange->site->name, host))
+		return false;
+	snprintf(exchange->detail, sizeof(exchange->detail), "the connection was made for %s, with a certificate for that name only",
+	         stream_server_name(stream));
+	return true;
+}
+
 enum http_outcome http_route(struct http_exchange *exchange)
 {
 	const struct http_request *request = &exchange->request;
 	bool by_exact_name = false;
-	int site =
-	    find_site(exchange->routes, exchange->client->listener, http_text(&request->head, request->host_name), &by_exact_name);
+	char name[CLUSTER_HOST_SIZE];
+	struct span host = lower_host(http_text(&request->head, request->host_name), name);
+	int site = find_site(exchange->routes, exchange->client->listener, host, &by_exact_name);
 
 	if (request->method == HTTP_METHOD_CONNECT || request->method == HTTP_METHOD_TRACE)
 		return refuse_method(exchange, "here");
@@ -297,6 +323,8 @@ enum http_outcome http_route(struct http_exchange *exchange)
 	exchange->site = entry->site;
 	exchange->limits = &entry->site->limits;
 	exchange->group = entry->group;
+	if (is_misdirected(exchange, host))
+		return OUTCOME_MISDIRECTED;
 	if (entry->hsts_size > 0 && stream_is_secure(&exchange->client->stream))
 		exchange->hsts = span_of(entry->hsts, entry->hsts_size);
 	enum http_outcome outcome = take_route(exchange, entry, by_exact_name);

@@ -92,6 +92,7 @@ class SocketApp:
         self.listener = socket.create_server((self.address, 0), backlog=512)
         self.port = self.listener.getsockname()[1]
         self.go = threading.Event()  # lets /late answer
+        self.more_fields = b""       # of plain answers
         self.heads = []              # of all requests but checks
         self.early = []              # bytes that were there before the 101
         self.connections = []
@@ -141,7 +142,8 @@ class SocketApp:
             self.go.wait(30)
         if path == b"/refuse" or b"\r\nUpgrade: websocket\r\n" not in head:
             status = b"426 Upgrade Required" if path == b"/refuse" else b"200 OK"
-            connection.sendall(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n" % (status, len(head)) + head)
+            body = b"" if head.startswith(b"HEAD ") else head
+            connection.sendall(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n%s\r\n" % (status, len(head), self.more_fields) + body)
             return True
         if path in WRONG:
             connection.sendall(WRONG[path])
