@@ -150,7 +150,7 @@ uint64_t retired_open(const struct supervisor *supervisor, const struct retired 
 	uint64_t open = 0;
 	for (unsigned i = 0; i < retired->threads; i++) {
 		const struct board_lane *lane = &supervisor->board->lanes[retired->first_lane + i];
-		open += atomic_load(&lane->connections_open) + atomic_load(&lane->sessions_open);
+		open += atomic_load(&lane->connections_open) + atomic_load(&lane->sessions_open) + atomic_load(&lane->services_open);
 	}
 	return open;
 }
