@@ -381,8 +381,8 @@ unsigned board_gate_collect(const struct board *board, struct board_gate *gate, 
 /* One slot of the lane becomes free. */
 void board_gate_release(const struct board *board, struct board_gate *gate, unsigned lane, struct board_lanes *lanes);
 /* A slot of the lane, connection and all, goes to the next waiter if that one is of the same lane: its ticket, off the queue.
- * 0: it is not, or nobody waits. */
-uint64_t board_gate_hand_over(struct board_gate *gate, unsigned lane) MUST_CHECK;
+ * 0: it is not, or nobody waits, or there are more slots in use than may be. */
+uint64_t board_gate_hand_over(const struct board *board, struct board_gate *gate, unsigned lane) MUST_CHECK;
 /* How many wait and have no slot yet, as of now (no lock is taken). */
 unsigned board_gate_waiting(const struct board_gate *gate);
 /* How many idle connections the lane keeps. Look afterwards whether somebody waits (board_gate_waiting). */

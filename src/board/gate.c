@@ -242,11 +242,14 @@ void board_gate_release(const struct board *board, struct board_gate *gate, unsi
 	gate_unlock(gate, lane);
 }
 
-uint64_t board_gate_hand_over(struct board_gate *gate, unsigned lane)
+uint64_t board_gate_hand_over(const struct board *board, struct board_gate *gate, unsigned lane)
 {
+	struct board_lanes told = {{0}};
 	uint64_t ticket = 0;
 	gate_lock(gate, lane);
-	for (unsigned i = 0; i < queue_count(gate); i++) {
+	uint64_t most = atomic_load_explicit(&gate->connections_most, memory_order_relaxed);
+	bool too_many = most != 0 && grant(board, gate, &told) > most; /* the cap was lowered */
+	for (unsigned i = 0; i < queue_count(gate) && !too_many; i++) {
 		uint64_t word = queue_word(gate, i);
 		if ((word & GRANTED) != 0)
 			continue;

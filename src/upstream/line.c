@@ -308,7 +308,7 @@ void upstream_line_release(struct upstream_line *line, struct board_gate *gate)
 bool upstream_line_pass(struct upstream_line *line, struct upstream_connection *connection)
 {
 	uint64_t ticket;
-	while ((ticket = board_gate_hand_over(connection->gate, line->lane)) != 0) { /* at most BOARD_QUEUE_MOST times */
+	while ((ticket = board_gate_hand_over(line->board, connection->gate, line->lane)) != 0) { /* at most BOARD_QUEUE_MOST times */
 		struct upstream_waiter *waiter = find_waiter(line, ticket);
 		if (waiter != NULL && settle(line, waiter, connection->gate, connection))
 			return true;
