@@ -31,22 +31,16 @@ static int open_datagrams(const char *path, bool *connected)
 	return descriptor;
 }
 
-static enum cluster_log_to destination_of(const struct cluster_log *log)
-{
-	return log->access_to == LOG_TO_NOTHING && log->access_file[0] != '\0' ? LOG_TO_FILE : log->access_to;
-}
-
 static const char *path_of(const struct cluster_log *log)
 {
-	enum cluster_log_to to = destination_of(log);
-	return to == LOG_TO_FILE ? log->access_file : to == LOG_TO_SYSLOG ? SYSLOG_SOCKET : JOURNAL_SOCKET;
+	return log->access_to == LOG_TO_FILE ? log->access_file : log->access_to == LOG_TO_SYSLOG ? SYSLOG_SOCKET : JOURNAL_SOCKET;
 }
 
 /* The descriptor or -errno. */
 static int open_destination(const struct cluster_log *log, bool *connected)
 {
 	*connected = true;
-	if (destination_of(log) != LOG_TO_FILE)
+	if (log->access_to != LOG_TO_FILE)
 		return open_datagrams(path_of(log), connected);
 	/* O_NONBLOCK: a pipe under that name whose reader is gone or sleeps must hold neither us nor the traffic */
 	int descriptor = open(log->access_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
@@ -57,7 +51,7 @@ bool access_log_open(const struct cluster *cluster, int *descriptor, char *why, 
 {
 	bool connected;
 	*descriptor = -1;
-	if (destination_of(&cluster->log) == LOG_TO_NOTHING)
+	if (cluster->log.access_to == LOG_TO_NOTHING)
 		return true;
 	int result = open_destination(&cluster->log, &connected);
 	if (result < 0) {
@@ -77,7 +71,7 @@ static struct message message_of(const struct supervisor *supervisor)
 	struct message message = {.type = MESSAGE_ACCESS_LOG_NONE};
 	if (supervisor->access_log >= 0) {
 		message.type = MESSAGE_ACCESS_LOG;
-		message.access_log.to = destination_of(&supervisor->cluster->log);
+		message.access_log.to = supervisor->cluster->log.access_to;
 		message.access_log.format = supervisor->cluster->log.format;
 	}
 	return message;
@@ -103,7 +97,7 @@ void access_log_gone(struct supervisor *supervisor)
 {
 	const struct cluster_log *log = &supervisor->cluster->log;
 	bool connected;
-	if (supervisor->access_log < 0 || destination_of(log) == LOG_TO_FILE)
+	if (supervisor->access_log < 0 || log->access_to == LOG_TO_FILE)
 		return; /* a reload has changed it meanwhile */
 	int descriptor = open_destination(log, &connected);
 	if (descriptor < 0 || !connected) { /* it asks again */

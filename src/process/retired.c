@@ -76,10 +76,9 @@ void retired_signal(const struct supervisor *supervisor, int signal_number)
 			kill(supervisor->retired[i].child.pid, signal_number);
 }
 
-/* What it says is of no interest any more, but has to be taken in. */
+/* What it says is of no interest any more, but that nobody takes its log lines; it has to be taken in. */
 void retired_receive(struct supervisor *supervisor, struct retired *retired)
 {
-	(void)supervisor;
 	for (unsigned i = 0; i < CHILD_MESSAGES_A_TURN && retired->child.channel >= 0; i++) {
 		struct message message;
 		int descriptor, result = message_receive(retired->child.channel, &message, &descriptor);
@@ -92,6 +91,8 @@ void retired_receive(struct supervisor *supervisor, struct retired *retired)
 			retired->child.channel = -1;
 		} else if (result < 0) {
 			kill_it(retired, "it said something that is not in the protocol");
+		} else if (message.type == MESSAGE_ACCESS_LOG_GONE) {
+			access_log_gone(supervisor);
 		}
 	}
 }
