@@ -195,8 +195,9 @@ const struct key keys[] = {
     STICKY_ROW("sites.*", cluster_site, group, OWN),
     LIMIT_ROWS("sites.*", cluster_site, group, limits, OWN, "{ connect: 1s, answer: 5m }"),
     DURATION_ROW("sites.*.timeouts.idle", cluster_site, idle_timeout_ms, 100, DAY, OWN_STANDARD("75s"),
-                 "For the next request on a visitor's connection that is kept open, and for anything on an upgraded one "
-                 "(WebSocket).",
+                 "For the next request on a visitor's connection that is kept open, for him to take some of his answer, and for "
+                 "anything on "
+                 "an upgraded connection (WebSocket).",
                  "15s"),
     {.path = "sites.*.server_timing",
      .type = KEY_BOOL,
