@@ -14,7 +14,7 @@ import pytest
 
 from site_of_apps import Site
 from support.mariadb import free_port, wait_for
-from support.noah import Noah, local_address
+from support.noah import ROOT, Noah, local_address
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="root is needed to mount")
 
@@ -339,3 +339,27 @@ def test_server_timing(tmp_path):
 def test_no_server_timing_unless_asked_for(tmp_path):
     with Site(tmp_path, apps=("web1",)) as site:
         assert site.get("/")[2]["Server-Timing"] is None
+
+
+# ---- the documentation ----------------------------------------------------------------------------------------------------------
+
+def words_of(file, table):
+    """The texts of an X(...) table in a header."""
+    with open(os.path.join(ROOT, file), encoding="utf-8") as source:
+        body = re.search(rf"#define {table}\(X\)(.*?[^\\])\n", source.read(), re.S).group(1)
+    return re.findall(r'X\(\w+, "([^"]+)"', body)
+
+
+def test_every_way_to_end_is_documented():
+    outcomes = set(words_of("src/http/http_private.h", "HTTP_OUTCOMES")) - {"nothing"}  # which is not logged
+    with open(os.path.join(ROOT, "docs", "http.md"), encoding="utf-8") as file:
+        table = file.read().split("| `end` | meaning |")[1].split("\n\n")[0]
+    documented = set(re.findall(r"`([a-z-]+)`", "".join(line.split("|")[1] for line in table.split("\n")[2:])))
+    assert len(outcomes) > 20 and outcomes == documented, (outcomes - documented, documented - outcomes)
+
+
+def test_every_member_of_the_log_is_documented():
+    with open(os.path.join(ROOT, "docs", "operations.md"), encoding="utf-8") as file:
+        table = file.read().split("| combined | JSON | meaning |")[1].split("\n\n")[0]
+    rows = [line.split("|") for line in table.split("\n")[2:]]
+    assert {word for row in rows for word in re.findall(r"`(\w+)`", row[2])} == MEMBERS
