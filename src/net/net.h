@@ -148,6 +148,8 @@ const char *stream_server_name(const struct stream *stream);
 bool stream_is_resumed(const struct stream *stream);
 /* "TLSv1.3"; "" when plain. */
 const char *stream_tls_version(const struct stream *stream);
+/* Once, in a process of many TLS connections, before OpenSSL is used: its larger blocks are kept by each thread. (tls_memory.c) */
+void net_keep_tls_memory(void);
 /* OpenSSL's record of the connection, for src/tls; NULL when plain. */
 struct ssl_st *stream_ssl(const struct stream *stream);
 

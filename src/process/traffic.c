@@ -733,6 +733,7 @@ int traffic_run(int channel)
 {
 	traffic.channel = channel;
 	keep_descriptors_back();
+	net_keep_tls_memory();
 	for (;;) { /* until the channel ends */
 		struct message message;
 		int descriptor;

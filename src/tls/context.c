@@ -255,6 +255,7 @@ SSL_CTX *context_new(const struct tls_core *core, const struct keyring *keyring,
 	shown->identity = identity;
 	shown->least = site->least;
 	memcpy(shown->site, site->name, sizeof shown->site);
+	good = site->least != 13 || SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1;
 	for (unsigned i = 0; i < site->certificate_count && good; i++)
 		good = (mask >> i & 1) == 0 || add_certificate(context, shown, keyring, &site->certificates[i]);
 	if (good)

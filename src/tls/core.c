@@ -224,10 +224,13 @@ static SSL_CTX *make_entry(struct tls_core *core, const struct tls_core *before,
 		good = add_site(core, before, keyring, site, entry, span_of(entry->name_bytes + bytes, names.size));
 		bytes += names.size;
 	}
-	if (good && entry->count > 0)
+	SSL_CTX *only = good && entry->count == 1 ? entry->contexts[0] : NULL;
+	if (good && entry->count > 1)
 		return context_new_entry(entry);
+	if (only != NULL)
+		SSL_CTX_up_ref(only); /* nothing is to be chosen */
 	entry_free(entry);
-	return NULL;
+	return only;
 }
 
 static bool add_listener(struct tls_core *core, const struct tls_core *before, const struct keyring *keyring,
