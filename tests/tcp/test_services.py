@@ -189,18 +189,25 @@ def test_a_cap_and_its_queue(tmp_path):
         service.wait_for_open(0)
 
 
-def test_a_queue_that_lasts_too_long(tmp_path):
-    with Service(tmp_path, servers=("web1",), options="    connections: 1\n    queue: { length: 1, timeout: 500ms }") as service:
-        with service.connect() as first:
+def test_a_queue_that_is_full(tmp_path):
+    with Service(tmp_path, servers=("web1",), options="    connections: 1\n    queue: { length: 1, timeout: 1m }") as service:
+        with service.connect() as first, service.connect() as second:
             assert first.server() == "web1"
-            second = service.connect()
             service.wait_for_open(2)
             with service.connect() as third:
                 assert third.is_over()
             service.noah.wait_for_log("failed (queue-full)")
-            assert second.is_over()
-            second.socket.close()
-            service.noah.wait_for_log("failed (queue-timeout)")
+            first.socket.close()
+            assert second.server() == "web1"
+
+
+def test_a_queue_that_lasts_too_long(tmp_path):
+    with Service(tmp_path, servers=("web1",), options="    connections: 1\n    queue: { timeout: 300ms }") as service:
+        with service.connect() as first:
+            assert first.server() == "web1"
+            with service.connect() as second:
+                assert second.is_over()
+            service.noah.wait_for_log("failed (queue-timeout): no connection became free within 300 ms: web1:")
             assert first.echo(b"hello") == b"hello"
 
 
