@@ -24,7 +24,7 @@
 
 /* ---- bounds --------------------------------------------------------------------------------------------------- */
 
-#define UPSTREAM_IDLE_MOST       64u    /* idle connections kept for each address and thread; what is more is closed */
+#define UPSTREAM_IDLE_MOST       512u   /* idle connections kept for each address and thread; what is more is closed */
 #define UPSTREAM_IDLE_MS         30000u /* how long one is kept */
 #define UPSTREAM_CAREFUL_IDLE_MS 1000u  /* and how long at most for a request that must not be sent twice */
 #define UPSTREAM_SWEEP_MS        500u   /* how soon one that the server has closed is closed here */
