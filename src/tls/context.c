@@ -114,7 +114,7 @@ static int on_server_name(SSL *ssl, int *alert, void *argument)
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_size, const unsigned char *offered,
                    unsigned offered_size, void *argument)
 {
-	static const unsigned char ours[] = "\x08http/1.1";
+	static const unsigned char ours[] = "\x02h2\x08http/1.1";
 	unsigned char *chosen;
 	(void)ssl, (void)argument;
 	if (SSL_select_next_proto(&chosen, out_size, ours, sizeof ours - 1, offered, offered_size) != OPENSSL_NPN_NEGOTIATED)
