@@ -201,20 +201,18 @@ static void test_services_and_the_rest(void **state)
 static void test_walk(void **state)
 {
 	struct cluster_walk walk = {0};
-	unsigned groups = 0;
 	(void)state;
 	struct cluster *cluster = load(SERVERS "sites:\n"
 	                                       "  a: { apps: web1, routes: [{ path: /x, body: 1 }, { path: /y, apps: web2 }] }\n"
 	                                       "  b: { page: /p }\n"
 	                                       "services: { s: { listen: 22, servers: web1:2222 } }\n");
 	static const char *const names[] = {"a", "a", "s"};
-	while (cluster_walk_groups(cluster, &walk)) {
-		assert_true(groups < COUNT_OF(names));
-		assert_string_equal(walk.name, names[groups]);
-		assert_true((walk.route != NULL) == (groups == 1) && (walk.service != NULL) == (groups == 2));
-		groups++;
+	for (unsigned i = 0; i < COUNT_OF(names); i++) {
+		assert_true(cluster_walk_groups(cluster, &walk));
+		assert_string_equal(walk.name, names[i]);
+		assert_true((walk.route != NULL) == (i == 1) && (walk.service != NULL) == (i == 2));
 	}
-	assert_int_equal(groups, COUNT_OF(names));
+	assert_false(cluster_walk_groups(cluster, &walk));
 	cluster_free(cluster);
 }
 
