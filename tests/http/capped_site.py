@@ -60,13 +60,14 @@ class App:
 class CappedSite:
     """`apps` maps names to what stands behind "server:" in the file ("connections: 10"); `options` are lines of the site."""
 
-    def __init__(self, directory, apps, options="", check=None, threads=2, more=""):
+    def __init__(self, directory, apps, options="", check=None, threads=2, more="", tls=False):
         self.directory = str(directory)
         self.apps = {name: App(directory, name) for name in apps}
         self.entries = dict(apps)
         self.address = local_address()
         self.port = free_port(self.address)
         self.options, self.more = options, more
+        self.tls_port = free_port(self.address) if tls else None
         self.check = check or "{ get: /check, every: 500ms, timeout: 500ms, rise: 1, fall: 2 }"
         self.log_file = os.path.join(self.directory, "access.log")
         self.noah = Noah(directory, self.text(), arguments=["--threads", str(threads)])
@@ -75,6 +76,9 @@ class CappedSite:
         servers = "\n".join(f"  {app.name}: {{ address: {app.address} }}" for app in self.apps.values())
         apps = ", ".join("{ " + ", ".join(filter(None, [f"server: {app.name}:{app.port}", self.entries[app.name]])) + " }"
                          for app in self.apps.values())
+        listen = f'"http:{self.address}:{self.port}"'
+        if self.tls_port:
+            listen += f', "https:{self.address}:{self.tls_port}"'
         return f"""
 cluster: example.com
 servers:
@@ -83,7 +87,7 @@ servers:
 sites:
   example.com:
     on: [front]
-    listen: ["http:{self.address}:{self.port}"]
+    listen: [{listen}]
     apps: [{apps}]
     check: {self.check}
     timeouts: {{ connect: 1s, answer: 60s, request: 10s, idle: 60s }}
