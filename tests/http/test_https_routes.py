@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import ssl
+import subprocess
 
 import pytest
 
@@ -184,3 +185,28 @@ def test_idle_tunnels_over_tls_and_reloads(tmp_path):
             assert stream.exactly(len(expected)) == expected
             stream.socket.close()
         wait_for(lambda: site.noah.counter("tunnels_open") == 0, 20, "all to be gone")
+
+
+# ---- the same over HTTP/2
+
+
+def test_over_http_2(site):
+    """curl asks, as HTTP/2 is not for hands."""
+    def ask(url_host, target, *more):
+        command = ["curl", "--silent", "--insecure", "--http2", "--path-as-is", "--max-time", "20", "--dump-header", "-", "--connect-to",
+                   f"::{site.address}:{site.secure_port}", *more, f"https://{url_host}{target}"]
+        answer = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+        lines = answer.partition(b"\r\n\r\n")[0].decode().split("\r\n")
+        assert lines[0].startswith("HTTP/2 ")
+        return int(lines[0].split()[1]), dict(line.split(": ", 1) for line in lines[1:]), answer.partition(b"\r\n\r\n")[2]
+    status, fields, body = ask("www.example.com", "/x")
+    assert status == 200 and fields["strict-transport-security"] == HSTS and body.startswith(b"GET /x HTTP/1.1\r\n")
+    status, fields, _ = ask("example.com", "/x?y")
+    assert (status, fields["location"], fields["strict-transport-security"]) == (301, "https://www.example.com/x?y", HSTS)
+    assert ask("example.com", "/x", "--data", "z")[0] == 308
+    status, fields, _ = ask("example.com", "/old/x")
+    assert (status, fields["location"]) == (302, "https://www.example.com/new/x")
+    assert ask("www.example.com", "/x/%2e%2e/y")[0] == 400
+    assert ask("other.test", "/")[2] == b"another site"
+    assert ask("other.test", "/", "--request", "DELETE")[1]["allow"] == "GET, HEAD"
+    assert ask("www.example.com", "/", "--header", "Host: other.test")[0] == 421

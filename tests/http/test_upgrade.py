@@ -257,3 +257,19 @@ def test_a_stop_does_not_wait_for_idle_tunnels(tmp_path):
         assert stream.more() == b""
         stream.socket.close()
         assert "connections are still busy" not in site.noah.log()
+
+
+def test_a_tunnel_is_one_of_its_servers_connections(tmp_path):
+    with SocketSite(tmp_path, options="    connections: 1\n") as site:
+        first = site.tunnel("/raw")
+        second = site.upgrade("/raw")
+        wait_for(lambda: site.noah.counter("queue_waited") == 1, 10, "the second to wait")
+        first.socket.sendall(b"hello")
+        assert first.exactly(5) == b"hello"
+        assert len(site.app.heads) == 1
+        first.socket.close()
+        assert second.until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
+        second.socket.close()
+        # And its place is free again.
+        wait_for(lambda: site.noah.counter("tunnels_open") == 0, 10, "all to be gone")
+        assert site.get("/plain")[0] == 200
