@@ -19,11 +19,11 @@
 #include <unistd.h>
 
 #define SEND_AT      32768u  /* bytes gathered before they are sent */
-#define HOLD_MOST    131072u /* bytes kept while they are not taken */
-#define RECORDS_MOST 1024u   /* the same for datagrams */
+#define HOLD_MOST    524288u /* bytes kept while they are not taken */
+#define RECORDS_MOST 4096u   /* the same for datagrams */
 #define BATCH        64u     /* datagrams in one system call */
 #define DELAY_MS     100
-#define RETRY_MS     20  /* a reader who is slow */
+#define RETRY_MS     20  /* a reader who takes nothing; one who has taken something is asked again at once: his queue is short */
 #define RECONNECT_MS 200 /* a reader who has gone */
 #define ASK_EVERY_US 1000000u
 
@@ -127,8 +127,16 @@ static void hold(struct http_log *log, int64_t retry_ms)
 	timer_set(&log->timer, retry_ms);
 }
 
+/* He has taken what stood before log->sent, since `before`; his queue may hold but ten. */
+static void hold_for_slow(struct http_log *log, uint32_t before)
+{
+	hold(log, log->sent > before ? 1 : RETRY_MS);
+}
+
 static void send_to_file(struct http_log *log)
 {
+	uint32_t before = log->sent;
+
 	while (log->sent < log->used) {
 		ssize_t written = write(log->sink->descriptor, log->bytes + log->sent, log->used - log->sent);
 		if (written >= 0) {
@@ -138,7 +146,7 @@ static void send_to_file(struct http_log *log)
 		if (errno == EINTR)
 			continue;
 		if (errno == EAGAIN) { /* a pipe */
-			hold(log, RETRY_MS);
+			hold_for_slow(log, before);
 			return;
 		}
 		LOG_LIMITED(LOG_ERROR, 10000, "the access log cannot be written, lines are lost: %m");
@@ -177,12 +185,14 @@ static void records_are_sent(struct http_log *log, unsigned count)
 
 static void send_datagrams(struct http_log *log)
 {
+	uint32_t before = log->sent;
+
 	while (log->first_record < log->record_count) {
 		int result = send_batch(log);
 		if (result > 0) {
 			records_are_sent(log, (unsigned)result);
 		} else if (result == -EAGAIN || result == -ENOBUFS || result == -ENOMEM) {
-			hold(log, RETRY_MS);
+			hold_for_slow(log, before);
 			return;
 		} else if (result == -ECONNREFUSED || result == -ENOTCONN || result == -ECONNRESET || result == -EPIPE) {
 			sink_is_gone(log->sink);

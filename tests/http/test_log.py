@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 
 import pytest
 
@@ -260,6 +261,24 @@ def test_syslog_that_does_not_read_holds_nobody_and_loses_nothing_for_a_while(tm
             taken = [COMBINED.match(syslog_line(datagram)).group(5) for datagram in syslog.take(400)]
             assert taken == [f"GET {target} HTTP/1.1" for target in targets]
             assert front.lost() == 0
+
+
+@needs_root
+def test_syslog_with_a_short_queue_gets_every_line_of_a_burst(tmp_path):
+    """A socket's queue holds but ten datagrams on many machines; who reads at his own pace gets all of them."""
+    with Collector("syslog") as syslog:
+        syslog.open()
+        taken = []
+
+        def read():
+            while len(taken) < 1400:
+                taken.append(syslog.socket.recv(262144))
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        with Front(tmp_path, "{ access: syslog }", prefix=syslog.prefix) as front:
+            front.get(*(f"/{number}" for number in range(1400)))
+            reader.join(20)
+            assert len(taken) == 1400 and front.lost() == 0
 
 
 @needs_root
