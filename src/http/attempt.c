@@ -161,6 +161,8 @@ static void note_failure(struct http_exchange *exchange, enum http_outcome outco
 {
 	if (outcome == OUTCOME_SERVER_CLOSED) {
 		if (exchange->server->reused) {
+			/* Servers close idle connections when they like: this once it costs nothing, however often they do. */
+			exchange->retry_paid = !exchange->wish.fresh;
 			exchange->wish.fresh = true;
 		} else {
 			exchange->wish.tried |= upstream_bit(exchange->group, exchange->target);
