@@ -158,6 +158,7 @@ static void errand_post(struct errand *errand, void (*run)(void *))
 		return;
 	if (!traffic.draining && !traffic.retired)
 		give_up("out of memory");
+	http_log_sink_unref(errand->sink); /* what it would have taken over; NULL for all others */
 	free(errand);
 }
 

@@ -48,10 +48,16 @@ def upgrade(noah, *arguments, expect=0):
     return output
 
 
+def states(pid):
+    """Of each thread, as ps shows them."""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/stat", encoding="ascii") as file:
+            yield file.read().rsplit(")", 1)[1].split()[0]
+
+
 def is_alive(pid):
     try:
-        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+        return set(states(pid)) != {"Z"}
     except OSError:
         return False
 
@@ -96,6 +102,7 @@ def test_what_waits_in_the_queue_is_accepted_by_the_new_one(tmp_path, site):
         traffic = noah.child("traffic")
         os.kill(traffic, signal.SIGSTOP)
         try:
+            wait_for(lambda: set(states(traffic)) == {"T"}, 20, "all its threads to stand still")
             waiting = [socket.create_connection((site.address, site.port), 20) for _ in range(20)]
             for client in waiting:
                 client.settimeout(20)
