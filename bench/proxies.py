@@ -24,6 +24,7 @@ PEERS = os.path.join(ROOT, "build", "peers-root")
 PROXY_CPU = min(os.sched_getaffinity(0))
 LOAD_CPU = max(os.sched_getaffinity(0))
 DESCRIPTORS = 65536
+SITE = "bench.example"
 PR_SET_PDEATHSIG = 1
 
 _libc = ctypes.CDLL(None)
@@ -72,6 +73,19 @@ def raise_descriptor_limit():
             return
 
 
+def make_certificate(directory):
+    """ECDSA P-256, signed by itself, with its key in one file, as all three take it. Also good for localhost."""
+    parts = [os.path.join(directory, name) for name in ("key.pem", "chain.pem", "certificate.pem")]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+                    "-subj", f"/CN={SITE}", "-addext", f"subjectAltName=DNS:{SITE},DNS:localhost", "-keyout", parts[0], "-out", parts[1]],
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    with open(os.open(parts[2], os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="ascii") as both:
+        for part in parts[1::-1]:
+            with open(part, encoding="ascii") as file:
+                both.write(file.read())
+    return parts[2]
+
+
 # ---- what processes use ---------------------------------------------------------------------------------------------------
 
 def family(pid):
@@ -108,9 +122,9 @@ def memory_bytes(pids):
 # ---- the proxies ----------------------------------------------------------------------------------------------------------
 
 class Proxy:
-    """`http` and `sql` are (address, port) or None; `hot` is the process that carries the traffic."""
+    """`http`, `https` and `sql` are (address, port) or None; `hot` is the process that carries the traffic."""
     name = version = ""
-    http = sql = None
+    http = https = sql = None
 
     def pids(self):
         raise NotImplementedError
@@ -141,21 +155,22 @@ class NoahProxy(Proxy):
     """One site with the backend, and one database with these servers (none: no database)."""
     name = "noah"
 
-    def __init__(self, directory, backend, databases):
+    def __init__(self, directory, backend, databases, certificate):
         os.mkdir(directory)
         os.chmod(directory, 0o755)
-        self.http, self.sql = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
+        self.http, self.https, self.sql = (("127.0.0.1", free_port()) for _ in range(3))
         self.access_log = os.path.join(directory, "access.log")
         with pinned(PROXY_CPU):
-            self.noah = Noah(directory, self.text(directory, backend, databases))
+            self.noah = Noah(directory, self.text(directory, backend, databases, certificate))
         self.version = subprocess.run([os.environ.get("NOAH", os.path.join(BUILD, "noah")), "--version"], stdout=subprocess.PIPE, text=True,
                                       check=True).stdout.strip()
 
-    def text(self, directory, backend, databases):
+    def text(self, directory, backend, databases, certificate):
         servers = {"front": "127.0.0.1", "web1": backend[0], **{f"db{server.server_id}": server.address for server in databases}}
-        lines = ["cluster: bench.example", "servers:", *(f"  {name}: {{ address: {address} }}" for name, address in servers.items()),
-                 f"log: {{ access: {self.access_log} }}", "sites:", "  bench.example:", "    on: [front]",
-                 f"    listen: [\"{text_of(self.http)}\"]", f"    apps: [\"web1:{backend[1]}\"]"]
+        lines = [f"cluster: {SITE}", "servers:", *(f"  {name}: {{ address: {address} }}" for name, address in servers.items()),
+                 f"log: {{ access: {self.access_log} }}", "sites:", f"  {SITE}:", "    on: [front]",
+                 "    names: [localhost]", f"    listen: [\"{text_of(self.http)}\", \"https:{text_of(self.https)}\"]",
+                 f"    certificate: {certificate}", "    https: { redirect: false, least: 1.3 }", f"    apps: [\"web1:{backend[1]}\"]"]
         if databases:
             password = os.path.join(directory, "password")
             with open(password, "w", encoding="ascii") as file:
@@ -204,14 +219,16 @@ def text_of(address):
 class HAProxy(Proxy):
     name = "HAProxy"
 
-    def __init__(self, directory, backend, database, log="stdout"):
+    def __init__(self, directory, backend, database, certificate, log="stdout"):
         directory = os.path.join(directory, "haproxy-" + log)
+        if log != "stdout":
+            self.name = "HAProxy, log kept in memory"
         os.mkdir(directory)
         command = peer_command("haproxy")
         self.version = re.search(r"version (\S+)", subprocess.run(command + ["-v"], stdout=subprocess.PIPE, text=True, check=True).stdout)[1]
-        self.http, self.sql = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
-        path = peer_configuration("haproxy.cfg", directory, http=text_of(self.http), sql=text_of(self.sql), backend=text_of(backend),
-                                  database=text_of(database or backend), log=log)
+        self.http, self.https, self.sql = (("127.0.0.1", free_port()) for _ in range(3))
+        path = peer_configuration("haproxy.cfg", directory, http=text_of(self.http), https=text_of(self.https), sql=text_of(self.sql),
+                                  backend=text_of(backend), database=text_of(database or backend), certificate=certificate, log=log)
         self.access_log = os.path.join(directory, "haproxy-access.log")
         with open(self.access_log, "ab") as log, open(os.path.join(directory, "haproxy-error.log"), "ab") as errors:
             self.process = start(PROXY_CPU, command + ["-db", "-f", path], log, stderr=errors)
@@ -226,13 +243,13 @@ class HAProxy(Proxy):
 class Nginx(Proxy):
     name = "nginx"
 
-    def __init__(self, directory, backend):
+    def __init__(self, directory, backend, certificate):
         command = peer_command("nginx")
         self.version = re.search(r"nginx/(\S+)", subprocess.run(command + ["-v"], stderr=subprocess.PIPE, text=True, check=True).stderr)[1]
-        self.http = ("127.0.0.1", free_port())
+        self.http, self.https = (("127.0.0.1", free_port()) for _ in range(2))
         self.access_log = os.path.join(directory, "nginx-access.log")
-        path = peer_configuration("nginx.conf", directory, http=text_of(self.http), backend=text_of(backend), directory=directory,
-                                  log=self.access_log)
+        path = peer_configuration("nginx.conf", directory, http=text_of(self.http), https=text_of(self.https), backend=text_of(backend),
+                                  certificate=certificate, directory=directory, log=self.access_log)
         with open(os.path.join(directory, "nginx-output.log"), "ab") as output:
             self.process = start(PROXY_CPU, command + ["-p", directory, "-c", path], output, stderr=output)
 
