@@ -10,10 +10,12 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 
 import pytest
 
-from site_of_apps import Site
+from site_of_apps import App, Site
+from support.exposition import parse, value
 from support.mariadb import free_port, wait_for
 from support.noah import ROOT, Noah, local_address
 
@@ -358,6 +360,62 @@ def test_server_timing(tmp_path):
 def test_no_server_timing_unless_asked_for(tmp_path):
     with Site(tmp_path, apps=("web1",)) as site:
         assert site.get("/")[2]["Server-Timing"] is None
+
+
+# ---- HTTP/2, TLS, tunnels -----------------------------------------------------------------------------------------------------
+
+SECURE = """
+cluster: test
+servers:
+  front: {{ address: {address} }}
+  web1: {{ address: {app.address} }}
+sites:
+  example.com:
+    on: [front]
+    listen: ["https:{address}:{port}"]
+    certificate: self-signed
+    apps: [web1:{app.port}]
+    check: {{ get: /check, every: 1s }}
+log: {{ access: {log}, format: json }}
+admin: {{ listen: "{address}:{admin}" }}
+"""
+
+
+def test_one_line_for_each_stream_and_the_version_of_tls(tmp_path):
+    app, address, log = App(str(tmp_path), "web1"), local_address(), tmp_path / "access.log"
+    port, admin = free_port(address), free_port(address)
+    text = SECURE.format(address=address, port=port, admin=admin, app=app, log=log)
+    try:
+        with Noah(tmp_path, text, arguments=["--threads", "1"]) as noah:
+            curl = ["curl", "-sk", "--fail", "--resolve", f"example.com:{port}:{address}"]
+            places = [f"https://example.com:{port}/{path}" for path in ("a", "big?100000", "c")]
+            subprocess.run([*curl, "--http2", *(f"{place}" for place in places)], check=True, stdout=subprocess.DEVNULL, timeout=60)
+            subprocess.run([*curl, "--http1.1", "--tls-max", "1.2", places[0]], check=True, stdout=subprocess.DEVNULL, timeout=60)
+            wait_for(lambda: len(lines_of(log)) == 4, 10, "four lines")
+            lines = [strict_json(line.decode()) for line in lines_of(log)]
+            assert [line["protocol"] for line in lines] == ["HTTP/2.0"] * 3 + ["HTTP/1.1"]
+            assert [line["tls"] for line in lines] == ["TLSv1.3"] * 3 + ["TLSv1.2"]
+            assert [line["target"] for line in lines] == ["/a", "/big?100000", "/c", "/a"]
+            assert all(line["status"] == 200 and line["end"] == "ok" and line["host"] == f"example.com:{port}" for line in lines)
+            assert lines[1]["bytes"] == 100000 and lines[1]["out"] > 100000 and all(line["in"] > 0 for line in lines)
+
+            def settled():
+                with contextlib.closing(http.client.HTTPConnection(address, admin, timeout=30)) as connection:
+                    connection.request("GET", "/metrics")
+                    families = parse(connection.getresponse().read().decode())
+                assert value(families, "noah_requests_total") == value(families, "noah_site_requests_total", site="example.com") == 4
+                assert value(families, "noah_site_bytes_total", direction="out") == sum(line["out"] for line in lines)
+                assert value(families, "noah_site_bytes_total", direction="in") == sum(line["in"] for line in lines)
+                assert value(families, "noah_tls_handshakes_total") == 2
+                assert value(families, "noah_certificate_not_after_timestamp_seconds", number="1") > time.time()
+                return True
+            wait_for(settled, 10, "the metrics to say the same")
+            noah.reload(text.replace("certificate: self-signed", "certificate: self-signed\n    server_timing: true"))
+            head = subprocess.run([*curl, "--http2", "-o", os.devnull, "-D", "-", places[0]], check=True, capture_output=True, text=True,
+                                  timeout=60).stdout
+            assert "noah-app" in timing_of(re.search(r"^server-timing: (.*)\r?$", head, re.M | re.I).group(1).strip())
+    finally:
+        app.kill()
 
 
 # ---- the documentation ----------------------------------------------------------------------------------------------------------
