@@ -14,6 +14,7 @@ TESTS ?=
 FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 600
 PART ?=
+SOAK_PARTS := $(filter-out run,$(basename $(notdir $(wildcard tests/soak/[a-z]*))))
 REQUESTS ?= 1000000
 
 # V=1 shows the commands.
@@ -166,11 +167,9 @@ ifeq ($(PART),)
 else ifeq ($(PART),canonical)
 	$(MAKE) all canonical-programs
 	$(PYTHON) tests/canonical/run --requests $(REQUESTS) $(if $(SEED),--seed $(SEED))
-else ifeq ($(PART),changes)
-	$(MAKE) all
-	$(PYTHON) tests/soak/changes
 else
-	$(error PART is canonical or changes)
+	$(MAKE) all
+	$(PYTHON) $(or $(wildcard tests/soak/$(PART) tests/soak/$(PART).py),$(error PART is canonical$(foreach part,$(SOAK_PARTS), or $(part))))
 endif
 
 install: all
@@ -205,8 +204,8 @@ help:
 	@echo "make lint              includes, style, cppcheck, clang-tidy"
 	@echo "make fuzz              every fuzzer for FUZZ_SECONDS (60)"
 	@echo "make soak              mixed load with reloads and crashes for SOAK_SECONDS (600); nothing may grow"
-	@echo "make soak PART=...     canonical: REQUESTS (1000000) hostile requests; what reaches the server is canonical"
-	@echo "make soak PART=changes reloads and upgrades under load with 100 tunnels open, for ten minutes"
+	@echo "make soak PART=...     canonical: REQUESTS (1000000) hostile requests, what reaches the server is canonical;"
+	@echo "                       $(SOAK_PARTS): one thing broken again and again"
 	@echo "make unit              build the unit tests (build/unit/)"
 	@echo "make install           DESTDIR=... PREFIX=/usr/local;  make uninstall"
 	@echo "make clean             remove build/, also what the bench fetched"
