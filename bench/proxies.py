@@ -249,9 +249,15 @@ class Nginx(Proxy):
         self.http, self.https = (("127.0.0.1", free_port()) for _ in range(2))
         self.access_log = os.path.join(directory, "nginx-access.log")
         path = peer_configuration("nginx.conf", directory, http=text_of(self.http), https=text_of(self.https), backend=text_of(backend),
-                                  certificate=certificate, directory=directory, log=self.access_log)
+                                  certificate=certificate, directory=directory, log=self.access_log, **self.http2())
         with open(os.path.join(directory, "nginx-output.log"), "ab") as output:
             self.process = start(PROXY_CPU, command + ["-p", directory, "-c", path], output, stderr=output)
+
+    def http2(self):
+        """How HTTP/2 is turned on; a directive of its own since 1.25.1."""
+        if tuple(int(word) for word in self.version.split(".")) >= (1, 25, 1):
+            return {"http2": "http2 on;", "listen_http2": ""}
+        return {"http2": "", "listen_http2": " http2"}
 
     def pids(self):
         return family(self.process.pid)
