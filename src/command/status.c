@@ -147,8 +147,9 @@ static void print_retired(const json_t *status)
 	size_t index;
 	const json_t *value;
 	json_array_foreach(json_object_get(status, "retired"), index, value)
-	    printf("retired traffic of noah %s: process %lld, %lld connections go on, since %s\n", text_of(value, "version"),
-	           number_of(value, "pid"), number_of(value, "open"), text_of(value, "retired"));
+	    printf("retired traffic of noah %s: process %lld, %lld connections go on, %lld of them tunnels, since %s\n",
+	           text_of(value, "version"), number_of(value, "pid"), number_of(value, "open"), number_of(value, "tunnels"),
+	           text_of(value, "retired"));
 }
 
 static void print_people(const json_t *status)

@@ -156,6 +156,16 @@ uint64_t retired_open(const struct supervisor *supervisor, const struct retired 
 	return open;
 }
 
+uint64_t retired_tunnels(const struct supervisor *supervisor, const struct retired *retired)
+{
+	uint64_t open = 0;
+	for (unsigned i = 0; i < retired->threads; i++) {
+		const struct board_lane *lane = &supervisor->board->lanes[retired->first_lane + i];
+		open += atomic_load(&lane->tunnels_open) + atomic_load(&lane->services_open);
+	}
+	return open;
+}
+
 /* ---- lanes ---------------------------------------------------------------------------------------------------- */
 
 bool lanes_find(const struct retired *retired, unsigned count, unsigned threads, unsigned *first_lane)

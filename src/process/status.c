@@ -83,6 +83,7 @@ static json_t *retired_json(const struct supervisor *supervisor)
 		json_object_set_new(json, "retired", status_time(retired->retired_wall_us));
 		json_object_set_new(json, "threads", json_integer(retired->threads));
 		json_object_set_new(json, "open", json_integer((json_int_t)retired_open(supervisor, retired)));
+		json_object_set_new(json, "tunnels", json_integer((json_int_t)retired_tunnels(supervisor, retired)));
 		json_array_append_new(all, json);
 	}
 	return all;

@@ -203,6 +203,8 @@ unsigned retired_count(const struct supervisor *supervisor);
 struct retired *retired_oldest(struct supervisor *supervisor); /* NULL: none */
 /* Connections and sessions that it still carries. */
 uint64_t retired_open(const struct supervisor *supervisor, const struct retired *retired);
+/* Those of them that are tunnels, of HTTP or of TCP services: they may last for days. */
+uint64_t retired_tunnels(const struct supervisor *supervisor, const struct retired *retired);
 /* `threads` lanes of the board in a row that no living process has; false: there are none. */
 bool lanes_find(const struct retired *retired, unsigned retired_count, unsigned threads, unsigned *first_lane) MUST_CHECK;
 void lanes_ended(struct supervisor *supervisor, unsigned first_lane, unsigned threads);

@@ -394,27 +394,18 @@ static void finish(struct supervisor *supervisor)
 void upgrade_advance(struct supervisor *supervisor)
 {
 	struct upgrade *upgrade = &supervisor->upgrade;
-	switch (upgrade->stage) {
-	case UPGRADE_NONE:
-		return;
-	case UPGRADE_CHECKS:
+	if (upgrade->stage == UPGRADE_CHECKS)
 		look_at_checker(supervisor);
-		if (upgrade->stage != UPGRADE_READY)
-			return;
-		/* fall through */
-	case UPGRADE_READY:
-		if (answers_are_sent(supervisor))
-			hand_over(supervisor);
+	if (upgrade->stage == UPGRADE_READY && answers_are_sent(supervisor))
+		hand_over(supervisor);
+	if (upgrade->stage != UPGRADE_STARTS)
 		return;
-	case UPGRADE_STARTS:
-		if (children_are_ready(supervisor))
-			finish(supervisor);
-		else if (upgrade->crashes >= UPGRADE_CRASHES_MOST)
-			upgrade_give_up(supervisor, "its processes die");
-		else if (clock_monotonic_us() >= upgrade->deadline_us)
-			upgrade_give_up(supervisor, "its processes do not begin to work");
-		return;
-	}
+	if (children_are_ready(supervisor))
+		finish(supervisor);
+	else if (upgrade->crashes >= UPGRADE_CRASHES_MOST)
+		upgrade_give_up(supervisor, "its processes die");
+	else if (clock_monotonic_us() >= upgrade->deadline_us)
+		upgrade_give_up(supervisor, "its processes do not begin to work");
 }
 
 /* ---- taking over ---------------------------------------------------------------------------------------------- */

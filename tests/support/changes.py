@@ -207,6 +207,12 @@ log: {{ access: {self.directory}/access{self.number % 2}.log }}
         """What each earlier generation has to itself, shared pages counted in parts."""
         return {old["pid"]: smaps(old["pid"], "Pss") for old in self.noah.status()["retired"]}
 
+    def only_tunnels_are_left(self):
+        """In the former generations. How many in which is not certain: just after an upgrade the former one may accept a last one."""
+        found = [(old["open"], old["tunnels"]) for old in self.noah.status()["retired"]]
+        assert all(count == tunnels for count, tunnels in found), found
+        return True
+
     def problems(self):
         counters = self.noah.status()["counters"]
         return self.clients.failures[:5] + self.tunnels.dropped[:5] + [
