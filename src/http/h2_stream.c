@@ -12,8 +12,9 @@
 
 #include <stdlib.h>
 
-#define FRONT  HTTP_CHUNK_HEADER_SIZE
-#define BEHIND 7u /* "\r\n0\r\n\r\n" */
+#define FRONT        HTTP_CHUNK_HEADER_SIZE
+#define LINGER_BYTES 65536u /* of a body that nobody wants any more */
+#define BEHIND       7u     /* "\r\n0\r\n\r\n" */
 
 static void stream_run(void *argument);
 
@@ -240,6 +241,29 @@ static enum http_outcome read_request(struct http_exchange *exchange, struct h2_
 
 /* ---- its task -------------------------------------------------------------------------------------------------------- */
 
+/* Who is still sending when he has his whole answer may be confused by a reset before he has sent all (curl reports a failure),
+ * so what is on its way is taken and dropped, within the bounds that HTTP/1 has for it. */
+static void let_him_finish(struct h2_stream *stream)
+{
+	const struct h2_connection *connection = stream->connection;
+	const struct loop *loop = connection->client->core->loop;
+	uint64_t until_us = loop_now_us(loop) + HTTP_LINGER_MS * 1000u;
+	size_t dropped = 0;
+
+	while (!stream->ended && !stream->closed && !connection->dead && dropped < LINGER_BYTES) {
+		buffer_consume(&stream->input, buffer_filled(&stream->input));
+		enum net_result result = h2_stream_fill(stream);
+		dropped += result == NET_OK ? buffer_filled(&stream->input) : 0;
+		uint64_t now_us = loop_now_us(loop);
+		if (result == NET_TIMEOUT && now_us < until_us &&
+		    task_wait(&stream->changed, (int64_t)((until_us - now_us) / 1000u + 1)) == WAIT_READY)
+			continue;
+		if (result != NET_OK)
+			break;
+	}
+	buffer_consume(&stream->input, buffer_filled(&stream->input));
+}
+
 /* What has not ended in order is reset; also when the visitor still sends a body that nobody wants (RFC 9113 8.1). */
 static void finish(struct h2_stream *stream, const struct http_exchange *exchange)
 {
@@ -248,6 +272,8 @@ static void finish(struct h2_stream *stream, const struct http_exchange *exchang
 
 	stream->offered_bytes = 0;
 	stream->end_offered = false;
+	if (exchange->answer_whole)
+		let_him_finish(stream);
 	if (stream->closed || connection->dead)
 		return;
 	if (exchange->answer_whole)

@@ -203,7 +203,8 @@ def test_over_http_2(site):
     assert status == 200 and fields["strict-transport-security"] == HSTS and body.startswith(b"GET /x HTTP/1.1\r\n")
     status, fields, _ = ask("example.com", "/x?y")
     assert (status, fields["location"], fields["strict-transport-security"]) == (301, "https://www.example.com/x?y", HSTS)
-    assert ask("example.com", "/x", "--data", "z")[0] == 308
+    for _ in range(20):  # who is answered before he has sent all may finish: curl would report a reset as a failure
+        assert ask("example.com", "/x", "--data", "z")[0] == 308
     status, fields, _ = ask("example.com", "/old/x")
     assert (status, fields["location"]) == (302, "https://www.example.com/new/x")
     assert ask("www.example.com", "/x/%2e%2e/y")[0] == 400

@@ -245,7 +245,9 @@ def test_a_site_that_is_gone_leaves_its_tunnels(tmp_path):
         stream = site.tunnel("/raw")
         site.noah.reload(site.text().replace("  example.com:\n", "  other.test:\n"))
         stream.socket.sendall(b"hello")
-        assert stream.exactly(5) == b"hello"
+        stream.socket.shutdown(socket.SHUT_WR)
+        assert stream.exactly(8) == b"hellobye"
+        assert stream.more() == b""
         stream.socket.close()
         site.wait_for_log(r'"GET /raw HTTP/1.1" 101 .*site=example.com .*end=tunnel')
 
