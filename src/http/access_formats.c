@@ -54,14 +54,44 @@ static char *put_number(char *out, uint64_t number)
 	return put(out, span_of(digits + at, sizeof(digits) - at));
 }
 
+static bool is_plain(unsigned char byte)
+{
+	return byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
+}
+
+#define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
+
+/* Bytes with their highest bit set where `eight` has a zero byte, and perhaps above the first such. */
+static uint64_t zero_bytes(uint64_t eight)
+{
+	return (eight - EACH_BYTE(1)) & ~eight;
+}
+
+/* Of eight bytes that begin at `at`, none needs an escape. */
+static bool are_plain(const char *at)
+{
+	uint64_t eight;
+	memcpy(&eight, at, sizeof eight);
+	uint64_t odd = eight | (eight - EACH_BYTE(0x20)) | (eight + EACH_BYTE(1)) | zero_bytes(eight ^ EACH_BYTE('"')) |
+	               zero_bytes(eight ^ EACH_BYTE('\\'));
+	return (odd & EACH_BYTE(0x80)) == 0;
+}
+
 /* What a visitor or a server wrote: neither a line nor a field can be forged with it. */
 static char *put_escaped(char *out, struct span text, size_t most)
 {
 	size_t size = text.size < most ? text.size : most;
 
 	for (size_t i = 0; i < size; i++) {
+		while (size - i >= 8 && are_plain(text.start + i)) {
+			memcpy(out, text.start + i, 8);
+			out += 8;
+			i += 8;
+		}
+		if (i == size)
+			break;
 		unsigned char byte = (unsigned char)text.start[i];
-		if (LIKELY(byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\')) {
+		if (LIKELY(is_plain(byte))) {
 			*out++ = (char)byte;
 			continue;
 		}
@@ -197,6 +227,12 @@ static char *put_json_text(char *out, struct span text, size_t most)
 		return put(out, SPAN("null"));
 	*out++ = '"';
 	for (size_t i = 0; i < size;) {
+		if (size - i >= 8 && are_plain(text.start + i)) {
+			memcpy(out, text.start + i, 8);
+			out += 8;
+			i += 8;
+			continue;
+		}
 		struct span rest = span_of(text.start + i, size - i);
 		size_t taken = character_size(rest);
 		if (taken == 1)

@@ -187,6 +187,26 @@ static void test_any_bytes(void **state)
 	}
 }
 
+/* Eight bytes are looked at together: each byte at each place among plain ones. */
+static void test_every_byte_at_every_place(void **state)
+{
+	(void)state;
+	for (unsigned byte = 0; byte < 256; byte++) {
+		for (unsigned place = 0; place < 20; place++) {
+			char text[21] = " ~!#[]^}zA0 ~!#[]^}z", wanted[64];
+			bool plain = byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
+			text[place] = (char)byte;
+			snprintf(wanted, sizeof wanted, plain ? "%.*s%c%s\" site=" : "%.*s\\x%02x%s\" site=", (int)place, text, byte,
+			         text + place + 1);
+			struct log_entry entry = usual();
+			entry.agent = span_of(text, 20);
+			if (strstr(combined(&entry), wanted) == NULL)
+				fail_msg("%s does not stand in %s", wanted, out);
+			json_decref(json(&entry));
+		}
+	}
+}
+
 /* As https://systemd.io/JOURNAL_NATIVE_PROTOCOL reads it: lines NAME=VALUE, names of capitals, digits and '_'. */
 static void test_journal(void **state)
 {
@@ -258,8 +278,13 @@ static void test_syslog_prefix(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_combined),      cmocka_unit_test(test_json),    cmocka_unit_test(test_text_that_is_no_utf8),
-	    cmocka_unit_test(test_any_bytes),     cmocka_unit_test(test_journal), cmocka_unit_test(test_longest),
+	    cmocka_unit_test(test_combined),
+	    cmocka_unit_test(test_json),
+	    cmocka_unit_test(test_text_that_is_no_utf8),
+	    cmocka_unit_test(test_any_bytes),
+	    cmocka_unit_test(test_every_byte_at_every_place),
+	    cmocka_unit_test(test_journal),
+	    cmocka_unit_test(test_longest),
 	    cmocka_unit_test(test_syslog_prefix),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
