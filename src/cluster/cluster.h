@@ -3,7 +3,7 @@
  * cluster: the cluster file and what it becomes: one flat, validated, immutable snapshot.
  *
  * The snapshot is plain data without pointers, so that it can be handed between processes as a sealed memory file and mapped
- * where it lies. The supervisor and the commands load files; the other processes only map. One table of keys (keys.c) makes the
+ * where it lies. The supervisor and the commands load files; the other processes only map. One table of keys (keys_table.c) makes the
  * parser, the schema, the reference in docs/ and the words of a difference.
  */
 #ifndef NOAH_CLUSTER_H
@@ -135,7 +135,7 @@ struct cluster_site {
 	uint32_t hsts_s;                   /* 0: none */
 	char canonical[CLUSTER_HOST_SIZE]; /* the name to which its other names redirect; "": none */
 	uint8_t server_timing;
-	uint32_t page; /* 1 + index into pages: every request is answered with it, there are no apps; 0: none */
+	uint32_t page; /* 1 + index into pages: what no route takes is answered with it, there are no apps; 0: none */
 	char page_file[CLUSTER_PATH_SIZE];
 	uint32_t route_count;
 	struct cluster_route routes[CLUSTER_ROUTES_MOST];

@@ -184,9 +184,8 @@ const struct key keys[] = {
      .type = KEY_FILE,
      IN(cluster_site, page_file),
      .otherwise = "none",
-     .about =
-         "Instead of `apps`: a file of at most 64 KB with which every request is answered. It is read when noah starts and at "
-         "each reload.",
+     .about = "Instead of `apps`: a file of at most 64 KB, the answer to every request that no route takes. It is read when noah "
+              "starts and at each reload.",
      .example = "/etc/noah/welcome.html"},
     BALANCE_ROWS("sites.*", cluster_site, group, OWN, site_hashes,
                  "What decides with `balance: hash`: the visitor's address, the path, a header or a cookie.", "cookie session"),

@@ -152,10 +152,10 @@ void plan_print_site(const struct plan *plan, const struct cluster_site *site)
 	print_answers(plan, site);
 	print_tls(plan, site);
 	print_canonical(plan, site);
-	if (site->page > 0)
-		return;
-	plan_print_load(plan, &site->group, "request");
-	plan_print_check(plan, &site->group);
+	if (site->page == 0) {
+		plan_print_load(plan, &site->group, "request");
+		plan_print_check(plan, &site->group);
+	}
 	for (uint32_t i = 0; i < site->route_count; i++)
 		print_route(plan, site, &site->routes[i]);
 }

@@ -141,7 +141,7 @@ static void validate_redirect(struct load *load, const struct cluster_route *rou
 		               "leads to a path that this route matches again, without end; give the route a narrower `path`");
 }
 
-static void validate_action(struct load *load, const struct cluster_route *route, struct place *place)
+static void validate_action(struct load *load, const struct cluster_route *route, bool has_page, struct place *place)
 {
 	if (load_has(load, place_at(place, "redirect", NULL))) {
 		validate_redirect(load, route, place);
@@ -151,6 +151,10 @@ static void validate_action(struct load *load, const struct cluster_route *route
 		load_report_at(load, place_at(place, "status", NULL), "is the code of a `redirect`; say where it leads, or take it out");
 	if (load_has(load, place_at(place, "apps", NULL))) {
 		load_validate_group(load, &route->group, place);
+		return;
+	}
+	if (has_page) {
+		load_report_at(load, place_at(place, NULL, NULL), "does nothing: the site has a `page`; say `redirect` or `apps`");
 		return;
 	}
 	bool has_group_key = load_has(load, place_at(place, "timeouts", "connect"));
@@ -176,7 +180,7 @@ void load_validate_routes(struct load *load, const struct cluster_site *site)
 			continue; /* said already */
 		unsigned before = load->report->total;
 		validate_match(load, route, &place);
-		validate_action(load, route, &place);
+		validate_action(load, route, load_has(load, AT("sites", site->name, "page")), &place);
 		if (load->report->total == before)
 			validate_reached(load, site, route);
 	}

@@ -82,20 +82,34 @@ static void validate_tls(struct load *load, const struct cluster_site *site)
 
 /* ---- apps or a page ------------------------------------------------------------------------------------------- */
 
-/* Keys of requests that go to apps have no effect where none do. */
+/* Keys about apps have an effect beside a page only for routes that have some. */
+static bool has_route_with_apps(const struct load *load, const struct cluster_site *site)
+{
+	struct place place;
+	for (const struct cluster_route *route = site->routes; route < site->routes + site->route_count; route++) {
+		place_of_route(&place, site, route);
+		if (load_has(load, place_at(&place, "apps", NULL)))
+			return true;
+	}
+	return false;
+}
+
 static void validate_page(struct load *load, const struct cluster_site *site)
 {
-	static const char *const other_keys[] = {"apps",  "balance",    "hash",   "check", "connections",
-	                                         "queue", "slow_start", "sticky", "routes"};
+	static const char *const of_apps[] = {"balance", "hash", "check", "connections", "queue", "slow_start", "sticky"};
 	static const char *const timeouts[] = {"connect", "answer"};
-	for (unsigned i = 0; i < COUNT_OF(other_keys); i++)
-		if (load_has(load, AT("sites", site->name, other_keys[i])))
-			load_report_at(load, AT("sites", site->name, other_keys[i]),
-			               "with `page` every request is answered with that file; take one of them out");
+	if (load_has(load, AT("sites", site->name, "apps")))
+		load_report_at(load, AT("sites", site->name, "apps"), "a site has `apps` or a `page`; take one of them out");
+	if (has_route_with_apps(load, site))
+		return;
+	for (unsigned i = 0; i < COUNT_OF(of_apps); i++)
+		if (load_has(load, AT("sites", site->name, of_apps[i])))
+			load_report_at(load, AT("sites", site->name, of_apps[i]),
+			               "has no effect with `page`: there are no apps; take one of them out");
 	for (unsigned i = 0; i < COUNT_OF(timeouts); i++)
 		if (load_has(load, AT("sites", site->name, "timeouts", timeouts[i])))
 			load_report_at(load, AT("sites", site->name, "timeouts", timeouts[i]),
-			               "with `page` no app is asked; take one of them out");
+			               "has no effect with `page`: there are no apps; take one of them out");
 }
 
 void load_validate_site(struct load *load, const struct cluster_site *site)
@@ -105,11 +119,9 @@ void load_validate_site(struct load *load, const struct cluster_site *site)
 	validate_names(load, site);
 	validate_canonical(load, site);
 	validate_tls(load, site);
-	if (load_has(load, AT("sites", site->name, "page"))) {
+	if (load_has(load, AT("sites", site->name, "page")))
 		validate_page(load, site);
-		return;
-	}
-	if (load_has_map(load, AT("sites", site->name)) && !load_has(load, AT("sites", site->name, "apps")))
+	else if (load_has_map(load, AT("sites", site->name)) && !load_has(load, AT("sites", site->name, "apps")))
 		load_report_at(load, AT("sites", site->name, "apps"),
 		               "is missing; for example `apps: [web1:8080, web2:8080]`, or `page: /etc/noah/welcome.html` without any");
 	load_validate_group(load, &site->group, &place);

@@ -351,10 +351,21 @@ def test_page(check, complaint, tmp_path):
     assert "is not a plain file" in complaint(text, "--server", "web1")[2]
 
 
-@pytest.mark.parametrize("key", ["apps: web1", "balance: hash", "hash: path", "check: { tcp: true }", "connections: 1", "queue: { length: 1 }",
-                                 "slow_start: 1s", "sticky: c", "routes: [{ path: /a, body: 1 }]", "timeouts: { answer: 1s }"])
-def test_what_makes_no_sense_with_a_page(complaint, key):
-    assert "with `page` " in complaint(HEAD + f"sites: {{ a: {{ page: /p, {key} }} }}\n")[2]
+@pytest.mark.parametrize("key", ["balance: hash", "hash: path", "check: { tcp: true }", "connections: 1", "queue: { length: 1 }",
+                                 "slow_start: 1s", "sticky: c", "timeouts: { answer: 1s }", "timeouts: { connect: 1s }"])
+def test_what_makes_no_sense_with_a_page(complaint, check, key):
+    assert "has no effect with `page`: there are no apps" in complaint(HEAD + f"sites: {{ a: {{ page: /p, {key} }} }}\n")[2]
+    if not key.startswith("queue"):  # but a route takes from its site what it does not say
+        assert check(HEAD + f"sites: {{ a: {{ page: /p, {key}, routes: [{{ path: /x, apps: web1 }}] }} }}\n")["good"]
+
+
+def test_a_page_with_routes(complaint, check):
+    site = "sites: { a: { page: /p, routes: [{ path: /x/, redirect: https://b.example/ }, ROUTE] } }\n"
+    assert check(HEAD + site.replace("ROUTE", "{ path: /y, apps: web1 }"))["good"]
+    assert complaint(HEAD + site.replace("ROUTE", "{ path: /y, body: 1 }"))[2] == (
+        "sites.a.routes: does nothing: the site has a `page`; say `redirect` or `apps`")
+    assert complaint(HEAD + "sites: { a: { page: /p, apps: web1 } }\n")[2] == (
+        "sites.a.apps: a site has `apps` or a `page`; take one of them out")
 
 
 def test_too_many_pages(complaint, check):
