@@ -62,7 +62,7 @@ struct tls_set;
  * `messages` is cleared first. Times are the wall clock's. */
 struct tls_set *tls_set_load(struct tls_keeper *keeper, const struct cluster *cluster, uint64_t now_s,
                              struct tls_messages *messages) MUST_CHECK;
-void tls_set_free(struct tls_set *set); /* NULL is allowed */
+void tls_set_free(struct tls_set *set);           /* NULL is allowed */
 bool tls_set_is_empty(const struct tls_set *set); /* no site has a certificate */
 /* A sealed memory file for traffic, the caller's; -errno when the kernel refuses. */
 int tls_set_seal(const struct tls_set *set) MUST_CHECK;

@@ -185,6 +185,7 @@ def test_ocsp_answer_is_stapled(site, authority):
     assert b"OCSP response: no response sent" in answer("a.wild.test")
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # that they are old is the point
 def test_versions_and_ciphers(site):
     def version(name, **settings):
         with contextlib.closing(site.visit(name, site.context(**settings))) as visitor:
@@ -433,10 +434,12 @@ def test_testssl_finds_nothing(authority, tmp_path):
                                  "authorityInfoAccess=OCSP;URI:http://ca.example.com/ocsp\nextendedKeyUsage=serverAuth\nkeyUsage=digitalSignature\n")
     with SecureSite(tmp_path, authority, f"{{ chain: {chain}, key: {key} }}") as site:
         found = tmp_path / "found.json"
-        subprocess.run(["testssl", "--quiet", "--color", "0", "--warnings", "off", "--nodns", "min", "--add-ca", authority.file, "--ip", site.address, "--jsonfile",
-                        found, f"https://example.com:{site.secure_port}"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        subprocess.run(["testssl", "--quiet", "--color", "0", "--warnings", "off", "--nodns", "min", "--add-ca", authority.file,
+                        "--ip", site.address, "--jsonfile", found, f"https://example.com:{site.secure_port}"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                        stderr=subprocess.PIPE, timeout=600, check=False)
         findings = json.loads(found.read_text())
         assert len(findings) > 100, findings
-        bad = [(each["id"], each["severity"], each["finding"]) for each in findings if each["severity"] in ("MEDIUM", "HIGH", "CRITICAL", "FATAL")]
+        # What is to be said in fields about frames and scripts is the app's, and this one says nothing.
+        bad = [(each["id"], each["severity"], each["finding"]) for each in findings
+               if each["severity"] in ("MEDIUM", "HIGH", "CRITICAL", "FATAL") and each["id"] != "security_headers"]
         assert not bad
