@@ -66,7 +66,7 @@ COMPILE = $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP
 SOURCES := $(filter-out src/command/main.c,$(wildcard src/*/*.c))
 ifdef ARM64
 # Only what needs no library but libc; cmocka is a header of ours there.
-SOURCES := $(shell grep -LE '^\s*\#include <(yaml|jansson|openssl|nghttp2)' $(SOURCES))
+SOURCES := $(filter-out src/tls/%,$(shell grep -LE '^\s*\#include <(yaml|jansson|openssl|nghttp2)' $(SOURCES)))
 CPPFLAGS_ARM64 := -Itests/arm64
 endif
 OBJECTS := $(SOURCES:src/%.c=$(BUILD)/object/%.o)
@@ -119,7 +119,7 @@ $(CANONICAL): $(BUILD)/canonical/%: $(wildcard tests/canonical/*.[ch]) Makefile 
 unit: $(UNIT_TESTS)
 # make arm64 ARM64=1 BUILD=build/arm64: what tests/run runs under qemu. Not here: tests of what needs a library, and of messages
 # (descriptors that do not fit are not closed by qemu's recvmsg as they are by the kernel's).
-ARM64_NAMES := base loop net http_% mysql_response sql_classify board roles upstream cluster_values
+ARM64_NAMES := base loop net tunnel http_% mysql_response sql_classify board board_% roles upstream cluster_values proxy_header
 ARM64_TESTS := $(filter $(addprefix $(BUILD)/unit/test_,$(ARM64_NAMES)),$(UNIT_TESTS))
 arm64: $(ARM64_TESTS)
 fuzzers: $(FUZZERS)
