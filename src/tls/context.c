@@ -197,7 +197,7 @@ static SSL_CTX *common(const struct tls_core *core, const char *session_id)
 	SSL_CTX_set_tlsext_status_cb(context, on_status);
 	SSL_CTX_set_tlsext_ticket_key_evp_cb(context, on_ticket);
 	if (SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1 && SSL_CTX_set_cipher_list(context, CIPHERS_12) == 1 &&
-	    SSL_CTX_set_ciphersuites(context, CIPHERS_13) == 1 && SSL_CTX_set1_groups_list(context, GROUPS) == 1 &&
+	    SSL_CTX_set_ciphersuites(context, CIPHERS_13) == 1 && SSL_CTX_set1_groups_list(context, (char *)(uintptr_t)GROUPS) == 1 &&
 	    SSL_CTX_set_num_tickets(context, TICKETS) == 1 &&
 	    SSL_CTX_set_session_id_context(context, (const unsigned char *)session_id,
 	                                   (unsigned)strnlen(session_id, SSL_MAX_SID_CTX_LENGTH)) == 1)
