@@ -27,7 +27,9 @@
 	X(MESSAGE_RETIRE, message_empty, false, "to traffic: accept no more, finish without a deadline, then end")    \
 	X(MESSAGE_KEYRING, message_empty, true,                                                                       \
 	  "to traffic: certificates and ticket keys, sealed; before a snapshot that needs them")                      \
-	X(MESSAGE_ACCESS_LOG_GONE, message_empty, false, "to the supervisor: who took the access log's lines has gone: connect again")
+	X(MESSAGE_ACCESS_LOG_GONE, message_empty, false,                                                              \
+	  "to the supervisor: who took the access log's lines has gone: connect again")                               \
+	X(MESSAGE_RETIRED, message_empty, false, "to the supervisor: after MESSAGE_RETIRE, no thread accepts any more")
 
 enum message_type {
 	MESSAGE_TYPE_NONE,

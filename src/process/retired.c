@@ -51,6 +51,7 @@ void retired_begin(struct supervisor *supervisor)
 		if (retired->child.pid == 0 || retired->retired_wall_us != 0)
 			continue;
 		retired->retired_wall_us = clock_wall_us();
+		retired->accepts = true;
 		tell(retired, &(struct message){.type = MESSAGE_RETIRE}, -1);
 	}
 }
@@ -76,6 +77,14 @@ void retired_signal(const struct supervisor *supervisor, int signal_number)
 			kill(supervisor->retired[i].child.pid, signal_number);
 }
 
+bool retired_accept_no_more(const struct supervisor *supervisor)
+{
+	for (unsigned i = 0; i < RETIRED_MOST; i++)
+		if (supervisor->retired[i].child.pid != 0 && supervisor->retired[i].accepts)
+			return false;
+	return true;
+}
+
 /* What it says is of no interest any more, but that nobody takes its log lines; it has to be taken in. */
 void retired_receive(struct supervisor *supervisor, struct retired *retired)
 {
@@ -91,6 +100,8 @@ void retired_receive(struct supervisor *supervisor, struct retired *retired)
 			retired->child.channel = -1;
 		} else if (result < 0) {
 			kill_it(retired, "it said something that is not in the protocol");
+		} else if (message.type == MESSAGE_RETIRED) {
+			retired->accepts = false;
 		} else if (message.type == MESSAGE_ACCESS_LOG_GONE) {
 			access_log_gone(supervisor);
 		}

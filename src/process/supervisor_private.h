@@ -20,6 +20,7 @@
 #define RETIRED_MOST          16u   /* earlier program generations whose connections go on */
 #define UPGRADE_CHECK_MS      20000 /* the new program must have said within this time whether it can take over */
 #define UPGRADE_STARTS_MS     20000 /* and its processes must work within this time */
+#define UPGRADE_ENDS_MS       2000  /* frozen traffic does not hear that it is retired: nobody waits for it longer than this */
 #define UPGRADE_CRASHES_MOST  3u    /* or it is given up when one of them has died so often */
 #define PROGRAM_PATH_SIZE     1024u
 #define PROGRAM_VERSION_SIZE  32u
@@ -54,6 +55,7 @@ struct retired {
 	char version[PROGRAM_VERSION_SIZE];
 	uint64_t generation;      /* of the snapshot that it began with */
 	uint64_t retired_wall_us; /* 0: not yet, it still accepts beside the new one, which is starting */
+	bool accepts;             /* it has been told, and may not have heard it yet */
 };
 
 struct listener {
@@ -81,6 +83,7 @@ enum upgrade_stage {
 	UPGRADE_CHECKS, /* the new program looks whether it could take over */
 	UPGRADE_READY,  /* it can: handed over as soon as every answer has been sent */
 	UPGRADE_STARTS, /* it has taken over and starts its processes beside the former traffic */
+	UPGRADE_ENDS,   /* they work; the former traffic hears that it accepts no more */
 };
 
 struct upgrade {
@@ -126,7 +129,7 @@ struct supervisor {
 	struct listener listeners[LISTENERS_MOST];
 	unsigned listener_count;
 	uint32_t next_listener_id;
-	int access_log; /* -1: none */
+	int access_log;                     /* -1: none */
 	struct tls_keeper *keeper;          /* NULL before the first file */
 	struct keyring_preparation keyring; /* in force */
 	uint64_t keyring_looked_us;
@@ -159,8 +162,8 @@ uint64_t children_next_us(const struct supervisor *supervisor); /* when one is d
 /* ---- certificates (keyring.c) --------------------------------------------------------------------------------- */
 
 /* Reads what `cluster` names. On failure nothing has changed and `why` says what is wrong. Warnings are logged. */
-bool keyring_prepare(struct supervisor *supervisor, const struct cluster *cluster, struct keyring_preparation *preparation, char *why,
-                     size_t why_size) MUST_CHECK;
+bool keyring_prepare(struct supervisor *supervisor, const struct cluster *cluster, struct keyring_preparation *preparation,
+                     char *why, size_t why_size) MUST_CHECK;
 void keyring_forget(struct keyring_preparation *preparation);
 /* Puts it in force and tells traffic: before the listeners and the snapshot that need it. */
 void keyring_use(struct supervisor *supervisor, const struct keyring_preparation *preparation);
@@ -193,6 +196,7 @@ void access_log_gone(struct supervisor *supervisor);
 struct retired *retired_add(struct supervisor *supervisor);
 /* Tells those that still accept to accept no more. */
 void retired_begin(struct supervisor *supervisor);
+bool retired_accept_no_more(const struct supervisor *supervisor); /* all have heard it */
 void retired_receive(struct supervisor *supervisor, struct retired *retired);
 void retired_reap(struct supervisor *supervisor);
 void retired_send(struct supervisor *supervisor, const struct message *message, int descriptor);
@@ -230,8 +234,8 @@ bool listeners_open(struct supervisor *supervisor, const struct cluster *cluster
 void listeners_tell(struct supervisor *supervisor, enum process_row row, uint32_t first_id);
 /* After the snapshot: tells of those that the last listeners_open did not want any more, and closes them. */
 void listeners_close_unwanted(struct supervisor *supervisor);
-/* Makes traffic look at every listening socket anew: an arrival that woke another process, which has been killed since, waits there
- * and nobody knows. */
+/* Makes traffic look at every listening socket anew: an arrival that woke another process, which has been killed since, waits
+ * there and nobody knows. */
 void listeners_renew(struct supervisor *supervisor);
 void listeners_close_all(struct supervisor *supervisor);
 
@@ -266,7 +270,8 @@ char *status_make(const struct supervisor *supervisor) MUST_CHECK; /* JSON, to b
 
 enum servers_verb { SERVERS_LOOK, SERVERS_DRAIN, SERVERS_UNDRAIN, SERVERS_WEIGH };
 /* JSON about the server as it is then, or *done is false and the text says why not; to be freed. NULL: out of memory. */
-char *servers_say(struct supervisor *supervisor, enum servers_verb verb, const char *name, unsigned percent, bool *done) MUST_CHECK;
+char *servers_say(struct supervisor *supervisor, enum servers_verb verb, const char *name, unsigned percent,
+                  bool *done) MUST_CHECK;
 
 /* systemd's readiness protocol: one datagram to $NOTIFY_SOCKET, nothing when that is not set (notify.c). */
 void notify_send(const char *text);

@@ -547,7 +547,9 @@ static void retire(void *argument)
 		acceptor_free(OWNER_OF(link, struct acceptor, link));
 	http_core_retire(core->http);
 	timer_clear(&core->beat_timer); /* nobody looks any more whether it beats */
-	atomic_fetch_add(&traffic.cores_retired, 1);
+	if (atomic_fetch_add(&traffic.cores_retired, 1) + 1 == traffic.core_count &&
+	    message_send(traffic.channel, &(struct message){.type = MESSAGE_RETIRED}, -1) != 0)
+		log_write(LOG_WARNING, "the supervisor does not hear that nothing is accepted here any more");
 	look_whether_needed(&core->retired_timer);
 }
 

@@ -2,11 +2,11 @@
  *
  * upgrade: another program takes the place of this one, in the same process and with nothing dropped.
  *
- *   CHECKS  the new program, executed aside, reads what would be handed over and the cluster file, and says whether it could go
- * on READY   once every answer on the control socket is sent, this process executes it: same pid, same descriptors, same children
- *   STARTS  (now in the new program) its watch and traffic start, on free lanes; the former traffic goes on accepting beside it
- *           then the former traffic is retired (retired.c), or, when the new one does not come up, everything is given back: the
- *           former program is executed again and finds its traffic as it left it
+ *   CHECKS  the new program, executed aside, reads what it would be handed and the cluster file, and says whether it can go on
+ *   READY   once every answer on the control socket is sent, this process executes it: same pid, same descriptors and children
+ *   STARTS  (now in the new program) its watch and traffic start, on free lanes; the former traffic goes on accepting beside it;
+ *           when they do not come up, the former program is executed again and finds its traffic as it left it
+ *   ENDS    the former traffic hears that it is retired (retired.c); then who asked has his answer
  *
  * So there is no moment without a process that accepts, and connections stay where they are. Runs in the supervisor; control.c
  * begins it, supervisor.c calls upgrade_advance after each turn and upgrade_take_over when a program finds that it was handed
@@ -370,6 +370,18 @@ void upgrade_give_up(struct supervisor *supervisor, const char *why)
 }
 
 /* The new program's processes work: the former traffic has done its part. */
+static void begin_to_end(struct supervisor *supervisor)
+{
+	struct upgrade *upgrade = &supervisor->upgrade;
+	retired_begin(supervisor);
+	listeners_close_unwanted(supervisor);
+	if (upgrade->former_descriptor >= 0)
+		close(upgrade->former_descriptor);
+	close(upgrade->former_snapshot);
+	upgrade->stage = UPGRADE_ENDS;
+	upgrade->deadline_us = clock_monotonic_us() + UPGRADE_ENDS_MS * UINT64_C(1000);
+}
+
 static void finish(struct supervisor *supervisor)
 {
 	struct upgrade *upgrade = &supervisor->upgrade;
@@ -378,17 +390,23 @@ static void finish(struct supervisor *supervisor)
 	for (unsigned i = 0; i < RETIRED_MOST; i++)
 		if (supervisor->retired[i].child.pid != 0)
 			open += retired_open(supervisor, &supervisor->retired[i]);
-	retired_begin(supervisor);
-	listeners_close_unwanted(supervisor);
-	if (upgrade->former_descriptor >= 0)
-		close(upgrade->former_descriptor);
-	close(upgrade->former_snapshot);
 	snprintf(text, sizeof text, "noah %s serves now; %ju connections of noah %s go on until they end\n", NOAH_VERSION,
 	         (uintmax_t)open, upgrade->former_version);
 	log_write(LOG_NOTICE, "upgrade: %.*s", (int)strlen(text) - 1, text);
 	*upgrade = (struct upgrade){.output = -1, .former_descriptor = -1};
 	notify_send("READY=1");
 	control_answer_waiting(supervisor, CLIENT_WAITS_UPGRADE, true, text);
+}
+
+static void look_at_start(struct supervisor *supervisor)
+{
+	struct upgrade *upgrade = &supervisor->upgrade;
+	if (children_are_ready(supervisor))
+		begin_to_end(supervisor);
+	else if (upgrade->crashes >= UPGRADE_CRASHES_MOST)
+		upgrade_give_up(supervisor, "its processes die");
+	else if (clock_monotonic_us() >= upgrade->deadline_us)
+		upgrade_give_up(supervisor, "its processes do not begin to work");
 }
 
 void upgrade_advance(struct supervisor *supervisor)
@@ -398,14 +416,10 @@ void upgrade_advance(struct supervisor *supervisor)
 		look_at_checker(supervisor);
 	if (upgrade->stage == UPGRADE_READY && answers_are_sent(supervisor))
 		hand_over(supervisor);
-	if (upgrade->stage != UPGRADE_STARTS)
-		return;
-	if (children_are_ready(supervisor))
+	if (upgrade->stage == UPGRADE_STARTS)
+		look_at_start(supervisor);
+	if (upgrade->stage == UPGRADE_ENDS && (retired_accept_no_more(supervisor) || clock_monotonic_us() >= upgrade->deadline_us))
 		finish(supervisor);
-	else if (upgrade->crashes >= UPGRADE_CRASHES_MOST)
-		upgrade_give_up(supervisor, "its processes die");
-	else if (clock_monotonic_us() >= upgrade->deadline_us)
-		upgrade_give_up(supervisor, "its processes do not begin to work");
 }
 
 /* ---- taking over ---------------------------------------------------------------------------------------------- */
