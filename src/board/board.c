@@ -333,6 +333,7 @@ static bool reserve_gate(struct board *board, const struct cluster_app *app, uin
 
 bool board_reserve(struct board *board, const struct cluster *cluster)
 {
+	ASSERT(board != NULL);
 	for (unsigned i = 0; i < cluster->server_count; i++)
 		if (!reserve_server(board, cluster->servers[i].name, cluster->generation))
 			return false;

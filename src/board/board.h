@@ -312,7 +312,7 @@ void board_lanes_use(struct board *board, unsigned lane_count);
 /* The traffic thread of this lane is gone, or a new one begins there: what its predecessor had open is not open any more, and its
  * slots and places in the queues of gates go to others. Totals go on. Called by the supervisor when a traffic process has ended
  * (at once: others wait for its slots) and by a traffic thread that starts. */
-void board_lane_ended(struct board *board, unsigned lane);
+void board_lane_ended(struct board *board, unsigned index);
 void board_lane_restart(struct board *board, const struct board_lane *lane);
 
 /* Supervisor: gives each check and database of the snapshot its row before the snapshot is handed out; rows that no snapshot of

@@ -176,8 +176,12 @@ bool upstream_trade_idle(struct upstream_pool *pool)
 
 void upstream_pool_serve(struct upstream_pool *pool)
 {
-	while (pool->gate != NULL && pool->idle_count > 0 && board_gate_waiting(pool->gate) > 0) {
-		struct upstream_connection *connection = OWNER_OF(pool->idle.next, struct upstream_connection, link);
+	if (pool->gate == NULL)
+		return;
+	LIST_EACH_SAFE (item, &pool->idle) {
+		struct upstream_connection *connection = OWNER_OF(item, struct upstream_connection, link);
+		if (board_gate_waiting(pool->gate) == 0)
+			return;
 		take_off_list(connection);
 		if (!stream_is_quiet(&connection->stream) || !upstream_line_pass(pool->core->line, connection))
 			upstream_close(connection);

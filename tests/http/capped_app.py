@@ -3,7 +3,7 @@
 """An app with few processes, as a small Apache: capped_app.py ADDRESS PORT NAME JOURNAL
 
 Each connection keeps a process busy until it ends. Each request is a line of the journal ("begin NAME PATH", "end NAME PATH"); an
-answer takes as long as ?ms=N says. GET /check is answered without a line. Each connection that comes is a line "open NAME N":
+answer takes as long as ?ms=N says, and with ?held=NAME until there is a file JOURNAL.NAME. GET /check is answered without a line. Each connection that comes is a line "open NAME N":
 with it N connections are open that the other side has not closed. (One that is seen open was open when the new one came, so
 that N is never more than what was open at once.)"""
 import os
@@ -14,7 +14,7 @@ import time
 import urllib.parse
 
 
-def serve(connection, name, journal):
+def serve(connection, name, journal, journal_file):
     file = connection.makefile("rb")
     with connection, file:
         while True:
@@ -28,6 +28,8 @@ def serve(connection, name, journal):
             if path != "/check":
                 os.write(journal, f"begin {name} {line[1]}\n".encode())
                 time.sleep(float(options.get("ms", "0")) / 1000)
+                while "held" in options and not os.path.exists(f"{journal_file}.{options['held']}"):
+                    time.sleep(0.005)
                 os.write(journal, f"end {name} {line[1]}\n".encode())
             last = "close" in options
             body = name.encode()
@@ -45,26 +47,26 @@ def count_open(connections):
     return len(connections)
 
 
-def guarded(connection, name, journal):
+def guarded(connection, name, journal, journal_file):
     try:
-        serve(connection, name, journal)
+        serve(connection, name, journal, journal_file)
     except OSError:
         pass  # visitors who leave are part of the tests
 
 
-def main(address, port, name, journal):
+def main(address, port, name, journal_file):
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((address, int(port)))
     listener.listen(512)
     connections = set()
-    journal = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    journal = os.open(journal_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     while True:
         connection, _ = listener.accept()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connections.add(connection)
         os.write(journal, f"open {name} {count_open(connections)}\n".encode())
-        threading.Thread(target=guarded, args=(connection, name, journal), daemon=True).start()
+        threading.Thread(target=guarded, args=(connection, name, journal, journal_file), daemon=True).start()
 
 
 main(*sys.argv[1:])

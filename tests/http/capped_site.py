@@ -34,6 +34,11 @@ class App:
             self.process.wait()
             self.process = None
 
+    def release(self, name):
+        """Requests with ?held=NAME are answered."""
+        with open(f"{self.journal_file}.{name}", "w", encoding="ascii"):
+            pass
+
     def journal(self):
         """(what, path) of each line."""
         if not os.path.exists(self.journal_file):

@@ -201,13 +201,15 @@ def test_a_sticky_visitor_waits_for_his_server(tmp_path):
     with CappedSite(tmp_path, {"web1": "connections: 1", "web2": "connections: 1"}, options="    sticky: server") as site:
         name, (cookie,) = ask(site)
         his = f"Cookie: {cookie.split(';')[0]}\r\n"
-        busy = site.send("/busy?ms=1000", fields=his)
+        busy = site.send("/busy?held=it", fields=his)
         app = site.apps[name]
-        wait_for(lambda: "/busy?ms=1000" in app.began(), 10, "his server to be busy")
+        wait_for(lambda: "/busy?held=it" in app.began(), 10, "his server to be busy")
         done = []
         thread = threading.Thread(target=lambda: done.append(ask(site, his)), daemon=True)
         thread.start()
+        wait_for(lambda: site.noah.counter("queue_waited") == 1, 10, "him to wait")
         assert ask(site)[0] != name  # the other one is free
+        app.release("it")
         thread.join(20)
         assert done == [(name, [])]
         assert receive(busy)[0] == 200

@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import threading
-import time
 
 from capped_site import CappedSite, receive, receive_all
 from support.noah import wait_for
@@ -32,14 +31,16 @@ def test_five_hundred_visitors_of_ten_processes(tmp_path):
 
 
 def test_the_order_is_kept(tmp_path):
-    with CappedSite(tmp_path, {"web1": "connections: 1"}, check=NO_CHECK_CONNECTIONS) as site:
+    with CappedSite(tmp_path, {"web1": "connections: 1"}, options="    queue: { timeout: 120s }",
+                    check=NO_CHECK_CONNECTIONS) as site:
         app = site.apps["web1"]
-        first = site.send("/first?ms=1500")
+        first = site.send("/first?held=it")
         wait_for(lambda: len(app.began()) == 1, 10, "the first to be under way")
         visitors = []
         for number in range(40):
             visitors.append(site.send(f"/{number}?ms=1{'&close' if number % 3 == 0 else ''}"))
             wait_for(lambda: site.noah.counter("queue_waited") == number + 1, 10, f"{number} to wait")
+        app.release("it")
         assert receive_all([first, *visitors]) == [200] * 41
         close([first, *visitors])
         assert [path.split("?")[0] for path in app.began()] == ["/first"] + [f"/{number}" for number in range(40)]
@@ -51,26 +52,25 @@ def wait_for_waiting(site, count):
 
 
 def test_a_full_queue_and_a_long_wait_end_in_503(tmp_path):
-    with CappedSite(tmp_path, {"web1": "connections: 1"}, options="    queue: { length: 2, timeout: 1s }",
+    with CappedSite(tmp_path, {"web1": "connections: 1"}, options="    queue: { length: 2, timeout: 4s }",
                     check=NO_CHECK_CONNECTIONS) as site:
         app = site.apps["web1"]
-        first = site.send("/first?ms=3000")
+        first = site.send("/first?held=it")
         wait_for(lambda: len(app.began()) == 1, 10, "the first to be under way")
         waiting = [site.send(f"/wait/{number}") for number in range(2)]
         wait_for_waiting(site, 2)
         status, _, body = site.get("/refused")
         assert status == 503 and b"503" in body
-        began = time.monotonic()
         assert receive_all(waiting) == [503, 503]
-        assert 0.2 < time.monotonic() - began < 2.9
+        app.release("it")
         assert receive_all([first]) == [200]
         close([first, *waiting])
-        assert app.began() == ["/first?ms=3000"]
+        assert app.began() == ["/first?held=it"]
         wait_for(lambda: site.log().count(" 503 ") == 3, 10, "three lines in the access log")
         refused = next(line for line in site.log().splitlines() if "/refused" in line)
         assert "queue-full" in refused and "has 1 connections at most, 2 requests wait" in refused
         late = next(line for line in site.log().splitlines() if "/wait/0" in line)
-        assert "queue-timeout" in late and "within 1000 ms" in late
+        assert "queue-timeout" in late and "within 4000 ms" in late
         assert site.noah.counter("queue_refused") == 1
         assert site.noah.counter("queue_timeouts") == 2
 
@@ -78,7 +78,7 @@ def test_a_full_queue_and_a_long_wait_end_in_503(tmp_path):
 def test_who_leaves_is_not_served(tmp_path):
     with CappedSite(tmp_path, {"web1": "connections: 1"}, check=NO_CHECK_CONNECTIONS) as site:
         app = site.apps["web1"]
-        first = site.send("/first?ms=1500")
+        first = site.send("/first?held=it")
         wait_for(lambda: len(app.began()) == 1, 10, "the first to be under way")
         waiting = []
         for number in range(3):
@@ -86,9 +86,10 @@ def test_who_leaves_is_not_served(tmp_path):
             wait_for_waiting(site, number + 1)
         waiting[1].close()
         wait_for(lambda: "/1 " in site.log(), 10, "the one who left to be in the log")
+        app.release("it")
         assert receive_all([first, waiting[0], waiting[2]]) == [200] * 3
         close([first, waiting[0], waiting[2]])
-        assert app.began() == ["/first?ms=1500", "/0", "/2"]
+        assert app.began() == ["/first?held=it", "/0", "/2"]
         assert "visitor-gone" in next(line for line in site.log().splitlines() if "/1 " in line)
 
 
@@ -96,20 +97,22 @@ def test_the_first_slot_of_any_server(tmp_path):
     """Who waits is bound to no server of the group: the one that becomes free first serves him."""
     with CappedSite(tmp_path, {"web1": "connections: 1", "web2": "connections: 1"}, check=NO_CHECK_CONNECTIONS) as site:
         apps = list(site.apps.values())
-        # Round robin: one for each. Then the second one's is over long before the first one's.
-        slow = site.send("/slow?ms=4000")
+        # One for each, since there is no other place. Then the second one's is over, and the first one's is not.
+        slow = site.send("/slow?held=slow")
         wait_for(lambda: sum(len(app.began()) for app in apps) == 1, 10, "the slow one to be under way")
         busy = next(app for app in apps if app.began())
         free = next(app for app in apps if app is not busy)
-        quick = site.send("/quick?ms=700")
+        quick = site.send("/quick?held=quick")
         wait_for(lambda: len(free.began()) == 1, 10, "the quick one to be under way")
         waiting = []
         for number in range(6):
             waiting.append(site.send(f"/{number}"))
             wait_for_waiting(site, number + 1)
+        free.release("quick")
         assert receive_all([quick, *waiting]) == [200] * 7
-        assert free.began() == ["/quick?ms=700"] + [f"/{number}" for number in range(6)]
-        assert busy.began() == ["/slow?ms=4000"]
+        assert free.began() == ["/quick?held=quick"] + [f"/{number}" for number in range(6)]
+        assert busy.began() == ["/slow?held=slow"]
+        busy.release("slow")
         assert receive_all([slow]) == [200]
         close([slow, quick, *waiting])
 
@@ -152,8 +155,8 @@ def test_no_app_process_is_kept_busy_by_nobody(tmp_path):
             thread.join(60)
             assert not thread.is_alive(), "somebody waits for ever"
         assert failures == []
-        assert [app.most_at_once() for app in apps] == [3, 2]
-        assert [app.most_open() for app in apps] == [3, 2]
+        assert apps[0].most_at_once() <= 3 and apps[1].most_at_once() <= 2
+        assert apps[0].most_open() <= 3 and apps[1].most_open() <= 2
         assert sum(len(app.began()) for app in apps) == 12 * 40
 
 
@@ -168,8 +171,8 @@ def test_slots_of_a_killed_traffic_process_come_back(tmp_path):
             os.kill(traffic, signal.SIGKILL)
             wait_for(lambda: site.noah.child("traffic") not in (None, traffic), 20, "another traffic process")
             close(lost)
-        wait_for(lambda: app.journal().count(("end", "/0/0?ms=100")) == 1 and len(app.began()) == sum(
-            what == "end" for what, _ in app.journal()), 10, "the app to have ended what the visitors have left")
+        wait_for(lambda: len(app.began()) == sum(what == "end" for what, _ in app.journal()), 10,
+                 "the app to have ended what the visitors have left")
         mark = len(app.journal())
         visitors = [site.send(f"/after/{number}?ms=100") for number in range(12)]
         assert receive_all(visitors) == [200] * 12
@@ -201,12 +204,51 @@ def test_a_reload_raises_lowers_and_lifts_the_cap(tmp_path):
         app = site.apps["web1"]
         for connections, most in (("connections: 4", 4), ("connections: 2", 2), ("", 8), ("connections: 3", 3)):
             site.entries["web1"] = connections
-            held = [site.send(f"/{most}/{number}?ms=300") for number in range(8)]
+            before = [site.send(f"/{most}/{number}?held=before-{most}") for number in range(8)]
             site.noah.reload(site.text())
-            assert receive_all(held) == [200] * 8
-            close(held)
-            mark = len(app.journal())
-            visitors = [site.send(f"/{most}/{number}?ms=300") for number in range(8)]
-            assert receive_all(visitors) == [200] * 8
-            close(visitors)
+            app.release(f"before-{most}")
+            assert receive_all(before) == [200] * 8
+            close(before)
+            mark, began = len(app.journal()), len(app.began())
+            after = [site.send(f"/{most}/{number}?held=after-{most}") for number in range(8)]
+            wait_for(lambda: len(app.began()) - began == most, 10, "all slots to be held")
+            app.release(f"after-{most}")
+            assert receive_all(after) == [200] * 8
+            close(after)
             assert app.most_at_once(mark) == most
+
+
+def test_the_cap_and_the_order_hold_over_an_upgrade(tmp_path):
+    """The former generation of the program still has requests under way, and some that wait: those come first."""
+    with CappedSite(tmp_path, {"web1": "connections: 2"}, options="    queue: { timeout: 120s }",
+                    check=NO_CHECK_CONNECTIONS) as site:
+        app = site.apps["web1"]
+        held = [site.send(f"/held/{number}?held=it") for number in range(2)]
+        wait_for(lambda: len(app.began()) == 2, 10, "both slots to be held")
+        old = []
+        for number in range(3):
+            old.append(site.send(f"/old/{number}?ms=200"))
+            wait_for_waiting(site, number + 1)
+        traffic = site.noah.child("traffic")
+        result = site.noah.command("upgrade", timeout=60)
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert site.noah.child("traffic") != traffic
+        new = []
+        for number in range(3):
+            new.append(site.send(f"/new/{number}?ms=200"))
+            wait_for_waiting(site, number + 4)
+        assert sorted(app.began()) == ["/held/0?held=it", "/held/1?held=it"]
+        app.release("it")
+        assert receive_all([*held, *old, *new]) == [200] * 8
+        close([*held, *old, *new])
+        waited = [path.split("?")[0] for path in app.began()[2:]]
+        assert sorted(waited[:3]) == [f"/old/{number}" for number in range(3)], "who came later was served earlier"
+        assert sorted(waited[3:]) == [f"/new/{number}" for number in range(3)]
+        assert app.most_at_once() == 2
+        assert app.most_open() <= 3  # and the first check of the new watch
+        # What the former generation held is free again.
+        mark = len(app.journal())
+        again = [site.send(f"/again/{number}?ms=200") for number in range(6)]
+        assert receive_all(again) == [200] * 6
+        close(again)
+        assert app.most_at_once(mark) == 2
