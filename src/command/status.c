@@ -124,7 +124,8 @@ static void print_site(const json_t *status, const json_t *site)
 	print_targets(json_object_get(site, "apps"), "requests");
 	json_array_foreach(json_object_get(site, "routes"), index, value)
 	{
-		printf("  %s ", text_of(value, "path"));
+		bool both = text_of(value, "path")[0] != '\0' && json_array_size(json_object_get(value, "types")) > 0;
+		printf("  %s%s", text_of(value, "path"), both ? " " : "");
 		print_list(json_object_get(value, "types"), " ");
 		puts(":");
 		print_targets(json_object_get(value, "apps"), "requests");
