@@ -20,9 +20,10 @@
 #define SANITIZED 0
 #endif
 
-#define STEP_BYTES 1024u
-#define STEPS_MOST 20u /* 20 KB; larger ones are rare */
-#define KEPT_MOST  4u  /* of each size and thread */
+#define STEP_BYTES  256u
+#define STEPS_LEAST 5u  /* the C library is quick with smaller ones */
+#define STEPS_MOST  80u /* 20 KB; larger ones are rare */
+#define KEPT_MOST   4u  /* of each size and thread */
 
 struct block {
 	struct block *next;
@@ -39,7 +40,7 @@ static void *take(size_t size, const char *file, int line)
 	size_t steps = (size + STEP_BYTES - 1) / STEP_BYTES;
 	(void)file;
 	(void)line;
-	if (steps < 2 || steps > STEPS_MOST)
+	if (steps < STEPS_LEAST || steps > STEPS_MOST)
 		return size == 0 ? NULL : malloc(size);
 	struct block *block = kept[steps].first;
 	if (block == NULL)
@@ -54,7 +55,7 @@ static void give_back(void *memory, const char *file, int line)
 	size_t steps = memory == NULL ? 0 : malloc_usable_size(memory) / STEP_BYTES;
 	(void)file;
 	(void)line;
-	if (steps < 2 || steps > STEPS_MOST || kept[steps].count == KEPT_MOST) {
+	if (steps < STEPS_LEAST || steps > STEPS_MOST || kept[steps].count == KEPT_MOST) {
 		free(memory);
 		return;
 	}
