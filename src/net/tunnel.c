@@ -241,8 +241,11 @@ static void way_resume(void *argument, enum wait_result why)
 static void keep_alive(const struct stream *stream)
 {
 	int on = 1, idle_s = KEEPALIVE_IDLE_S, every_s = KEEPALIVE_EVERY_S, probes = KEEPALIVE_PROBES;
-	int descriptor = stream->watched.descriptor;
+	int descriptor = stream->watched.descriptor, already = 0;
+	socklen_t size = sizeof(already);
 
+	if (getsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &already, &size) == 0 && already != 0)
+		return; /* who opened it knows better how patient to be */
 	/* A Unix socket has no such options, and needs none. */
 	(void)setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	(void)setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));

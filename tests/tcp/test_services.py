@@ -2,8 +2,10 @@
 """TCP services: bytes both ways, half-closed, the choice of a server, caps, the PROXY protocol, servers that die, reloads."""
 import contextlib
 import os
+import re
 import socket
 import struct
+import subprocess
 import threading
 
 import pytest
@@ -324,3 +326,19 @@ def test_an_upgrade_keeps_connections(tmp_path):
         assert client.echo(b"hello") == b"hello"
         assert service.names(2) == ["web1"] * 2
         assert client.echo(b"still there") == b"still there"
+
+
+def test_machines_that_vanish_are_noticed(tmp_path):
+    """Their silence would be taken for an idle connection's: noah's kernel asks, sooner on the side of the server."""
+    def timer(*filters):
+        command = ["ss", "--no-header", "--tcp", "--numeric", "--options", "state", "established", *filters]
+        found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+        match = re.search(r"timer:\(keepalive,(?:(\d+)min)?(?:([\d.]+)(ms|sec))?", found)
+        assert match, found
+        seconds = float(match.group(2) or 0) / (1000 if match.group(3) == "ms" else 1)
+        return 60 * int(match.group(1) or 0) + seconds
+    with Service(tmp_path, servers=("web1",)) as service, service.connect() as client:
+        assert client.server() == "web1"
+        server = service.servers[0]
+        assert 0 < timer("src", f"{service.address}:{service.port}") <= 60
+        assert 0 < timer("dst", f"{server.address}:{server.port}") <= 10
