@@ -298,19 +298,15 @@ static bool gate_is_free(const struct board *board, const struct board_gate *gat
 
 static struct board_gate *gate_new(struct board *board, const struct address *address, uint64_t generation)
 {
-	unsigned rows = used_gates(board);
-	struct board_gate *gate = NULL;
-	for (unsigned row = 0; row < rows && gate == NULL; row++)
-		if (gate_is_free(board, &board->gates[row], generation))
-			gate = &board->gates[row];
-	if (gate == NULL && rows == BOARD_GATES_MOST)
+	unsigned rows = used_gates(board), row = 0;
+	while (row < rows && !gate_is_free(board, &board->gates[row], generation))
+		row++;
+	if (row == BOARD_GATES_MOST)
 		return NULL;
-	if (gate == NULL) {
-		gate = &board->gates[rows];
+	if (row == rows)
 		atomic_store(&board->gate_rows, rows + 1);
-	}
-	gate->address = *address;
-	return gate;
+	board->gates[row].address = *address;
+	return &board->gates[row];
 }
 
 static bool reserve_gate(struct board *board, const struct cluster_app *app, uint64_t generation)

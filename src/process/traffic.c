@@ -325,7 +325,7 @@ static void handle_snapshot(const struct message *message, int descriptor)
 	if (swap == NULL || (swap->snapshot = snapshot_new(cluster)) == NULL)
 		give_up("out of memory");
 	ASSERT(traffic.core_count > 0);
-	swap->missing = traffic.core_count;
+	swap->missing = traffic.core_count + 1; /* this thread counts until it has told all */
 	for (unsigned i = 0; i < traffic.core_count; i++) {
 		struct errand *errand = errand_new_or_end(&traffic.cores[i]);
 		errand->swap = swap;
@@ -334,8 +334,9 @@ static void handle_snapshot(const struct message *message, int descriptor)
 		if (!traffic.retired)
 			give_up("out of memory");
 		free(errand); /* a retired core that has ended */
-		swap_taken(swap);
+		atomic_fetch_sub(&swap->missing, 1);
 	}
+	swap_taken(swap);
 	/* Posts arrive in order: each core knows the snapshot before it accepts for it. */
 	while (traffic.staged != NULL) {
 		struct listening *listening = traffic.staged;
