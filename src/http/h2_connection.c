@@ -11,6 +11,8 @@
 
 #include <stdlib.h>
 
+#define GATHER_TURNS_MOST 8u
+
 const struct span h2_preface = {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24};
 
 static void serve(struct h2_connection *connection);
@@ -166,12 +168,18 @@ void h2_drain(struct h2_connection *connection)
 	h2_pump(connection);
 }
 
-/* Takes what has come. Who does not take what noah sends is not listened to either. False: others should have their turn. */
+/* Who does not take what noah sends is not listened to either. */
+static bool is_listening(const struct h2_connection *connection)
+{
+	return h2_output_room(&connection->output) >= 2 * H2_FRAME_MOST;
+}
+
+/* Takes what has come. False: others should have their turn. */
 static bool read_frames(struct h2_connection *connection)
 {
 	struct stream *stream = &connection->client->stream;
 
-	for (unsigned round = 0; !connection->dead && h2_output_room(&connection->output) >= 2 * H2_FRAME_MOST; round++) {
+	for (unsigned round = 0; !connection->dead && is_listening(connection); round++) {
 		if (round == HTTP_ROUNDS_AT_ONCE)
 			return false;
 		if (buffer_filled(&stream->input) > 0) {
@@ -191,12 +199,26 @@ static bool read_frames(struct h2_connection *connection)
 	return true;
 }
 
+/* While other requests are under way, what their servers say in the next turns of the loop goes out with what there is: an answer
+ * waits a few microseconds, and a send, over TLS a record, serves several. It ends when a turn brings nothing. */
+static void gather(struct h2_connection *connection)
+{
+	for (unsigned turn = 0; turn < GATHER_TURNS_MOST && connection->stream_count > 0 && connection->output.count == 1; turn++) {
+		uint32_t before = connection->output.buffers[connection->output.first].end;
+		if (task_yield() == WAIT_CANCELLED || !task_pass() || connection->dead)
+			return;
+		if (connection->output.count == 1 && connection->output.buffers[connection->output.first].end == before)
+			return;
+	}
+}
+
 static void send_frames(struct h2_connection *connection)
 {
 	bool full = true;
 
 	while (full && !connection->dead) {
 		h2_pump(connection);
+		gather(connection);
 		full = h2_output_room(&connection->output) < H2_FRAME_MOST * 2;
 		if (connection->output.count == 0)
 			return;
@@ -309,7 +331,9 @@ static void serve(struct h2_connection *connection)
 			park(connection);
 			return;
 		}
-		wait_for_any(connection);
+		/* More may have come while it gathered. */
+		if (!connection->client->stream.watched.readable || !is_listening(connection))
+			wait_for_any(connection);
 	}
 	end(connection);
 }

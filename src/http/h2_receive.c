@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#define ACKNOWLEDGED        "too many PING or SETTINGS frames"
 #define SMALL_WINDOW_UPDATE 256 /* bytes: a window that opens in smaller steps is no help, but work */
 
 static struct h2_stream *find(nghttp2_session *session, int32_t id)
@@ -171,9 +172,9 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 	case NGHTTP2_WINDOW_UPDATE:
 		return got_window(session, frame, connection);
 	case NGHTTP2_PING:
-		return acknowledges ? 0 : pay(connection, H2_FRAME_FOR_NOTHING, "too many PING frames");
+		return acknowledges ? 0 : pay(connection, H2_FRAME_FOR_NOTHING, ACKNOWLEDGED);
 	case NGHTTP2_SETTINGS:
-		return acknowledges ? 0 : pay(connection, H2_FRAME_FOR_NOTHING, "too many SETTINGS frames");
+		return acknowledges ? 0 : pay(connection, H2_FRAME_FOR_NOTHING, ACKNOWLEDGED);
 	default:
 		return pay(connection, H2_FRAME_FOR_NOTHING, "too many frames that mean nothing here");
 	}
@@ -310,6 +311,8 @@ void h2_receive(struct h2_connection *connection, struct span bytes)
 	ssize_t used = nghttp2_session_mem_recv(connection->session, (const uint8_t *)bytes.start, bytes.size);
 
 	if (used == NGHTTP2_ERR_CALLBACK_FAILURE || used == NGHTTP2_ERR_FLOODED) {
+		if (used == NGHTTP2_ERR_FLOODED)
+			connection->complaint = ACKNOWLEDGED; /* it counts those that he does not take */
 		h2_give_up(connection, NGHTTP2_ENHANCE_YOUR_CALM);
 	} else if (used < 0) {
 		h2_give_up(connection, used == NGHTTP2_ERR_NOMEM ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_PROTOCOL_ERROR);

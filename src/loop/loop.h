@@ -51,6 +51,8 @@ enum wait_result task_wait_any(struct wait_queue *const *queues, unsigned count,
 enum wait_result task_sleep(int64_t duration_ms) MUST_CHECK;
 /* Lets everything else that is ready run first, and what the kernel reports meanwhile. */
 enum wait_result task_yield(void) MUST_CHECK;
+/* Lets the tasks run first that are ready in this turn of the loop. False at once: there are none, or the task is cancelled. */
+bool task_pass(void) MUST_CHECK;
 
 /* ---- tasks ------------------------------------------------------------------------------------------------------ */
 

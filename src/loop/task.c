@@ -176,6 +176,20 @@ enum wait_result task_yield(void)
 	return task->result;
 }
 
+bool task_pass(void)
+{
+	struct task *task = task_current();
+
+	CHECK_MAGIC(task, TASK_MAGIC);
+	if (task->cancelled || list_is_empty(&task->loop->ready))
+		return false;
+	task->state = TASK_READY;
+	task->result = WAIT_READY;
+	list_append(&task->loop->ready, &task->ready_link);
+	context_switch(&task->context, &task->loop->thread_context, false);
+	return true;
+}
+
 void task_cancel(struct task *task)
 {
 	CHECK_MAGIC(task, TASK_MAGIC);

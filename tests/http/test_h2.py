@@ -327,7 +327,7 @@ def test_made_you_reset(front, visitor):
 
 
 @pytest.mark.parametrize("kind,payload,why", [
-    (h2.PING, b"12345678", "PING"), (h2.SETTINGS, b"", "SETTINGS"), (h2.WINDOW_UPDATE, b"\0\0\0\1", "small steps")])
+    (h2.PING, b"12345678", "PING or SETTINGS"), (h2.SETTINGS, b"", "PING or SETTINGS"), (h2.WINDOW_UPDATE, b"\0\0\0\1", "small steps")])
 def test_floods(front, visitor, kind, payload, why):
     visitor.send_all_that_goes(frame(kind, 0, 0, payload) * 20000)
     calm(front, visitor, why)
