@@ -176,6 +176,7 @@ install: all
 	install -D -m 755 $(BUILD)/noah $(DESTDIR)$(PREFIX)/sbin/noah
 	install -D -m 644 docs/noah.8 $(DESTDIR)$(PREFIX)/share/man/man8/noah.8
 	install -D -m 644 examples/site.yaml $(DESTDIR)$(PREFIX)/share/doc/noah/noah.yaml
+	install -D -m 644 dist/noah.logrotate $(DESTDIR)$(PREFIX)/share/doc/noah/noah.logrotate
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|@PREFIX@|$(PREFIX)|g' dist/noah.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/noah.service
 	chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/noah.service
@@ -188,7 +189,8 @@ install: all
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/sbin/noah $(DESTDIR)$(PREFIX)/share/man/man8/noah.8 \
-		$(DESTDIR)$(PREFIX)/share/doc/noah/noah.yaml $(DESTDIR)$(PREFIX)/lib/systemd/system/noah.service
+		$(DESTDIR)$(PREFIX)/share/doc/noah/noah.yaml $(DESTDIR)$(PREFIX)/share/doc/noah/noah.logrotate \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/noah.service
 	-rmdir $(DESTDIR)$(PREFIX)/share/doc/noah 2>/dev/null
 
 clean:

@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import subprocess
+import threading
 
 import pytest
 
@@ -127,6 +128,64 @@ def test_metrics_and_log_say_the_same(site):
         return True
 
     wait_for(settled, 10, "the numbers of the log")
+
+
+class TunnelApp:
+    """Grants every WebSocket, says one word in it and ends it; other requests get 200."""
+
+    def __init__(self):
+        self.address = local_address()
+        self.listener = socket.create_server((self.address, 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                threading.Thread(target=self.talk, args=(connection,), daemon=True).start()
+
+    def talk(self, connection):
+        with connection, contextlib.suppress(OSError):
+            head = b""
+            while b"\r\n\r\n" not in head:
+                piece = connection.recv(65536)
+                if not piece:
+                    return
+                head += piece
+            if b"upgrade: websocket" in head.lower():
+                connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                                   b"Sec-WebSocket-Accept: x\r\n\r\nword")
+            else:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    def stop(self):
+        self.listener.close()
+
+
+def test_a_tunnel_is_one_line_and_one_request(tmp_path):
+    app = TunnelApp()
+    with Site(tmp_path, app) as site:
+        with contextlib.closing(socket.create_connection((site.address, site.port), 30)) as visitor:
+            visitor.sendall(b"GET /t HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                            b"Sec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n")
+            answer = b""
+            while piece := visitor.recv(65536):
+                answer += piece
+            assert answer.startswith(b"HTTP/1.1 101 ") and answer.endswith(b"word")
+        wait_for(lambda: len(lines_of(site.log_file)) == 1, 10, "the tunnel's line")
+        assert re.search(r'"GET /t HTTP/1.1" 101 4 .* end=tunnel$', lines_of(site.log_file)[0])
+
+        def settled():
+            families = site.metrics()
+            assert value(families, "noah_requests_total") == value(families, "noah_site_requests_total", site="example.com") == 1
+            assert value(families, "noah_requests_failed_total") == 0
+            assert value(families, "noah_site_answers_total", **{"site": "example.com", "class": "1xx"}) == 1
+            assert value(families, "noah_site_request_seconds", "_count", site="example.com") == 0
+            assert value(families, "noah_tunnels_open") == 0
+            return True
+        wait_for(settled, 10, "the metrics to say the same")
+    app.stop()
 
 
 def test_metrics_tell_of_targets_groups_and_processes(site):
