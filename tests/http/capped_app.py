@@ -3,9 +3,9 @@
 """An app with few processes, as a small Apache: capped_app.py ADDRESS PORT NAME JOURNAL
 
 Each connection keeps a process busy until it ends. Each request is a line of the journal ("begin NAME PATH", "end NAME PATH"); an
-answer takes as long as ?ms=N says, and with ?held=NAME until there is a file JOURNAL.NAME. GET /check is answered without a line. Each connection that comes is a line "open NAME N":
-with it N connections are open that the other side has not closed. (One that is seen open was open when the new one came, so
-that N is never more than what was open at once.)"""
+answer takes as long as ?ms=N says, and with ?held=WORD until there is a file JOURNAL.WORD. GET /check is answered without a line.
+Each connection that comes is a line "open NAME N": with it N connections are open that the other side has not closed. (One that
+is seen open was open when the new one came, so N is never more than what was open at once.)"""
 import os
 import socket
 import sys

@@ -3,10 +3,11 @@
 import contextlib
 import os
 import signal
+import socket
 import threading
 
 from capped_site import CappedSite, receive, receive_all
-from support.noah import wait_for
+from support.noah import free_port, local_address, wait_for
 
 NO_CHECK_CONNECTIONS = "{ get: /check, every: 60s, timeout: 1s, rise: 1, fall: 2 }"  # so that checks' connections are not counted
 
@@ -252,3 +253,42 @@ def test_the_cap_and_the_order_hold_over_an_upgrade(tmp_path):
         assert receive_all(again) == [200] * 6
         close(again)
         assert app.most_at_once(mark) == 2
+
+
+def test_connections_of_a_tcp_service_share_the_cap_and_the_queue(tmp_path):
+    """A connection of the service and a request of the site, to one address: each waits for the other to end."""
+    with CappedSite(tmp_path, {"web1": "connections: 1"}, check=NO_CHECK_CONNECTIONS) as site:
+        app, address = site.apps["web1"], local_address()
+        port = free_port(address)
+        site.more = f"""services:
+  raw:
+    on: [front]
+    listen: ["{address}:{port}"]
+    servers: [{{ server: web1:{app.port}, connections: 1 }}]
+    check: {{ tcp: true, every: 60s, timeout: 1s }}
+"""
+        site.noah.reload(site.text())
+        wait_for(lambda: all(target["health"] == "up" for target in site.noah.targets(f":{app.port}")), 10, "both checks")
+
+        def ask(visitor, path):
+            visitor.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+
+        first = socket.create_connection((address, port), 30)
+        ask(first, "/tcp/first")
+        assert receive(first)[0] == 200
+        waiting = site.send("/http")
+        wait_for_waiting(site, 1)
+        second = socket.create_connection((address, port), 30)
+        ask(second, "/tcp/second")
+        wait_for_waiting(site, 2)
+        gone = socket.create_connection((address, port), 30)
+        wait_for_waiting(site, 3)
+        gone.close()
+        assert app.began() == ["/tcp/first"]
+        first.close()
+        assert receive(waiting)[0] == 200
+        assert receive(second)[0] == 200  # the request's connection is kept by noah, and given up for this
+        assert app.began() == ["/tcp/first", "/http", "/tcp/second"]
+        second.close()
+        assert site.get("/last")[0] == 200
+        waiting.close()
