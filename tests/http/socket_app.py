@@ -194,6 +194,8 @@ class SocketApp:
 
 class SocketSite(Site):
     def __init__(self, directory, start=True, **rest):
+        # The app's threads are the test's: a check may be late, and that is not the server's fault.
+        rest.setdefault("check", "{ get: /check, every: 1s, timeout: 1s, rise: 1, fall: 20 }")
         super().__init__(directory, apps=(), start=False, **rest)
         self.app = SocketApp()
         self.apps, self.weights = [self.app], [1]

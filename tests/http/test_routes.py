@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Which site and which route a request takes: names, paths, file types, redirects, static pages, limits of a route."""
 import contextlib
+import random
+import re
+import urllib.parse
 
 import pytest
 
 from site_of_apps import App, Site
 from support.noah import wait_for
+
+
+# On a busy machine a check may be late; which route a request takes has nothing to do with it.
+PATIENT_CHECK = "{ get: /check, every: 1s, timeout: 1s, rise: 1, fall: 20 }"
 
 
 class Routed(Site):
@@ -20,6 +27,7 @@ class Routed(Site):
         lines = "".join(f"      - {line}\n" for line in routes)
         lines = lines.replace("API", f"api:{api.port}").replace("FILES", f"files:{files.port}")
         self.servers = servers
+        rest.setdefault("check", PATIENT_CHECK)
         super().__init__(directory, apps=("web1",), options=f"    routes:\n{lines}{options}", more=more, **rest)
 
     def text(self):
@@ -132,7 +140,7 @@ def test_a_redirect_keeps_the_connection(routed):
 
 
 def test_a_path_is_nobodys_business_without_routes(tmp_path):
-    with Site(tmp_path, apps=("web1",)) as site:
+    with Site(tmp_path, apps=("web1",), check=PATIENT_CHECK) as site:
         for target in ("/x%2fy", "/a/../b", "/%00", "/%"):
             with contextlib.closing(site.connect()) as visitor:
                 visitor.putrequest("GET", target)
@@ -158,7 +166,7 @@ def named_sites(site):
 
 
 def test_names(tmp_path):
-    with Site(tmp_path, apps=("web1",), start=False) as site:
+    with Site(tmp_path, apps=("web1",), check=PATIENT_CHECK, start=False) as site:
         site.more = named_sites(site)
         site.noah.write(site.text())
         site.noah.start()
@@ -176,7 +184,7 @@ def test_names(tmp_path):
 
 
 def test_a_static_page(tmp_path):
-    with Site(tmp_path, apps=("web1",), start=False) as site:
+    with Site(tmp_path, apps=("web1",), check=PATIENT_CHECK, start=False) as site:
         site.more = named_sites(site)
         site.noah.write(site.text())
         site.noah.start()
@@ -230,3 +238,44 @@ def test_a_canonical_name(tmp_path):
         with contextlib.closing(site.socket()) as visitor:
             visitor.sendall(b"GET /x HTTP/1.0\r\n\r\n")
             assert visitor.recv(9999).startswith(b"HTTP/1.1 200")  # names no host, so it has no other name
+
+
+# ---- against another reading of the same rules
+
+PIECES = ("/", "/", "/", "api", "a", "%61", "pi", "%70i", ".", "..", "%2e", "%2E", ";", ";x", "%2f", "%5C", "\\", "%", "%0", "%00", "files",
+          "f%69les", ".png", ".JPG", "%20", "x", "%c3%a9", "%3b", "caf", "small", "old")
+
+
+def expected_name(path):
+    """Which app answers, or 400: by the rules of docs/http.md, on the routes of `routed` that have apps."""
+    if "\\" in path or re.search("%(?![0-9A-Fa-f]{2})", path) or re.search("%(00|2f|5c)", path, re.I):
+        return 400
+    for segment in path.split("/")[1:]:
+        if re.sub("%2e", ".", segment.split(";")[0], flags=re.I) in (".", ".."):
+            return 400
+    plain = urllib.parse.unquote(path, "latin-1")
+    last = plain.rsplit("/", 1)[1].lower()
+    for spelling in (plain, re.sub("/+", "/", plain)):
+        if spelling == "/api" or spelling.startswith("/api/"):
+            return "api"
+    for spelling in (plain, re.sub("/+", "/", plain)):
+        if spelling.startswith("/files/") and last.endswith((".gz", ".jpg")):
+            return "files"
+    for spelling in (plain, re.sub("/+", "/", plain)):
+        if spelling.startswith("/caf\xc3\xa9/"):
+            return "files"
+    return "files" if last.endswith(".png") else None
+
+
+def test_any_path_takes_the_route_that_the_rules_say(routed):
+    dice = random.Random(4711)
+    seen = set()
+    for _ in range(600):
+        path = "/" + "".join(dice.choice(PIECES) for _ in range(dice.randint(1, 6)))
+        expected, got = expected_name(path), routed.name(path)
+        seen.add(expected)
+        if expected is None:
+            assert got in ("web1", 301, 302, 307, 308), path
+        else:
+            assert got == expected, path
+    assert seen == {400, "api", "files", None}
