@@ -185,13 +185,14 @@ def test_slots_of_a_killed_traffic_process_come_back(tmp_path):
 def test_who_waits_for_a_server_that_goes_down_moves_to_another(tmp_path):
     with CappedSite(tmp_path, {"web1": "connections: 1", "web2": "connections: 1, backup: true"}) as site:
         web1, web2 = site.apps["web1"], site.apps["web2"]
-        first = site.send("/first?held=it", method="POST", fields="Content-Length: 0\r\n")  # may not be sent twice
+        post = {"method": "POST", "fields": "Content-Length: 0\r\n"}  # may not be sent twice
+        first = site.send("/first?ms=60000", **post)
         wait_for(lambda: len(web1.began()) == 1, 10, "the first to be under way")
         waiting = []
         for number in range(5):
+            # These may: a process that is killed ends its connections before it ends its listening socket, so one of them can be sent to it.
             waiting.append(site.send(f"/{number}"))
             wait_for_waiting(site, number + 1)
-        # Its connections may end before its listening socket: the next one's request may still come to its backlog, in vain.
         web1.kill()
         assert receive_all([first, *waiting], 20) == [502] + [200] * 5
         close([first, *waiting])
