@@ -265,6 +265,8 @@ static enum net_result secure_fill_now(struct stream *stream)
 			stream->watched.readable = true;
 		return NET_OK;
 	}
+	if (result != NET_TIMEOUT)
+		stream->watched.readable = true; /* the end is there for every call from now on, as on a plain stream */
 	if (result != NET_TIMEOUT || secure->starved)
 		return result;
 	secure->broken = true; /* nobody sends that many in a row but to keep us busy */

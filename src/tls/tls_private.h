@@ -11,10 +11,9 @@
 
 /* ---- bounds ----------------------------------------------------------------------------------------------------- */
 
-#define TLS_FILE_MOST         (256u * 1024u) /* a chain, a key or an OCSP answer */
-#define TLS_KEYRING_MOST      (64u << 20)
-#define TLS_CERTIFICATES_MOST (CLUSTER_SITES_MOST * CLUSTER_CERTIFICATES_MOST)
-#define TLS_LISTENERS_MOST    (CLUSTER_SITES_MOST * CLUSTER_LISTEN_MOST)
+#define TLS_FILE_MOST      (256u * 1024u) /* a chain, a key or an OCSP answer */
+#define TLS_KEYRING_MOST   (64u << 20)
+#define TLS_LISTENERS_MOST (CLUSTER_SITES_MOST * CLUSTER_LISTEN_MOST)
 
 /* ---- session tickets -------------------------------------------------------------------------------------------- */
 

@@ -199,7 +199,7 @@ static void visit_core(const struct tls_core *core, struct visit *visit)
 	SSL_set_bio(server, far, far);
 	SSL_set_app_data(client, visit);
 	if (visit->name != NULL)
-		SSL_set_tlsext_host_name(client, visit->name);
+		SSL_ctrl(client, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, (void *)(uintptr_t)visit->name);
 	if (visit->ask_status)
 		SSL_set_tlsext_status_type(client, TLSEXT_STATUSTYPE_ocsp);
 	if (visit->resume != NULL)
