@@ -345,6 +345,9 @@ def test_journal_that_is_not_there_costs_lines_and_nothing_else(tmp_path):
 
 # ---- Server-Timing ------------------------------------------------------------------------------------------------------------
 
+PATIENT_CHECK = "{ get: /check, every: 1s, timeout: 1s, rise: 1, fall: 5 }"
+
+
 def timing_of(value):
     """{name: milliseconds}; the grammar of a list of metrics with one `dur` each (W3C Server Timing)."""
     return {name: float(dur) for name, dur in (re.fullmatch(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+);dur=(\d+\.\d{3})", part).groups()
@@ -352,7 +355,7 @@ def timing_of(value):
 
 
 def test_server_timing(tmp_path):
-    with Site(tmp_path, apps=("web1",), options="    server_timing: true") as site:
+    with Site(tmp_path, apps=("web1",), options="    server_timing: true", check=PATIENT_CHECK) as site:
         status, _, headers = site.get("/slow?0.2")
         assert status == 200
         timing = timing_of(headers["Server-Timing"])
@@ -365,7 +368,7 @@ def test_server_timing(tmp_path):
 
 
 def test_no_server_timing_unless_asked_for(tmp_path):
-    with Site(tmp_path, apps=("web1",)) as site:
+    with Site(tmp_path, apps=("web1",), check=PATIENT_CHECK) as site:
         assert site.get("/")[2]["Server-Timing"] is None
 
 
@@ -382,7 +385,7 @@ sites:
     listen: ["https:{address}:{port}"]
     certificate: self-signed
     apps: [web1:{app.port}]
-    check: {{ get: /check, every: 1s }}
+    check: {{ get: /check, every: 1s, timeout: 1s, fall: 5 }}
 log: {{ access: {log}, format: json }}
 admin: {{ listen: "{address}:{admin}" }}
 """

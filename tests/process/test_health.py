@@ -93,7 +93,7 @@ sites:
 
 
 def test_first_success_is_enough_later_ones_need_rise(tmp_path, app):
-    with Noah(tmp_path, cluster_file(app, "get: /servercheck.txt, every: 100ms, timeout: 100ms, rise: 3, fall: 2")) as noah:
+    with Noah(tmp_path, cluster_file(app, "get: /servercheck.txt, every: 300ms, timeout: 300ms, rise: 3, fall: 2")) as noah:
         assert noah.target(app.place)["health"] == "up"
         assert noah.target(app.place)["reason"].startswith("200 OK in ")
         assert app.seen[0][0] == "/servercheck.txt"
@@ -110,7 +110,7 @@ def test_first_success_is_enough_later_ones_need_rise(tmp_path, app):
 
 
 def test_single_failures_change_nothing_below_fall(tmp_path, app):
-    with Noah(tmp_path, cluster_file(app, "get: /, every: 100ms, timeout: 100ms, fall: 100")) as noah:
+    with Noah(tmp_path, cluster_file(app, "get: /, every: 300ms, timeout: 300ms, fall: 100")) as noah:
         app.status = 500
         wait_for(lambda: "500" in noah.target(app.place)["reason"], 10, "a failed check")
         checks = len(app.seen)
@@ -120,7 +120,7 @@ def test_single_failures_change_nothing_below_fall(tmp_path, app):
 
 def test_nothing_is_up_before_its_first_success(tmp_path, app):
     app.stop()
-    with Noah(tmp_path, cluster_file(app, "get: /, every: 100ms, timeout: 100ms, rise: 2, fall: 50")) as noah:
+    with Noah(tmp_path, cluster_file(app, "get: /, every: 300ms, timeout: 300ms, rise: 2, fall: 50")) as noah:
         assert noah.target(app.place)["health"] == "down"  # at once, though fall is 50
         assert noah.target(app.place)["reason"] == "connection refused"
         app.start()
@@ -128,7 +128,7 @@ def test_nothing_is_up_before_its_first_success(tmp_path, app):
 
 
 def test_status_range(tmp_path, app):
-    with Noah(tmp_path, cluster_file(app, "get: /, status: 418, every: 100ms, timeout: 100ms, rise: 1, fall: 1")) as noah:
+    with Noah(tmp_path, cluster_file(app, "get: /, status: 418, every: 300ms, timeout: 300ms, rise: 1, fall: 1")) as noah:
         assert noah.target(app.place)["health"] == "down"
         app.status = 418
         noah.wait_for_health(app.place, "up")
@@ -183,7 +183,7 @@ def test_bad_answers(tmp_path, app, answer, reason):
 
 
 def test_tcp_check(tmp_path, app):
-    with Noah(tmp_path, cluster_file(app, "tcp: true, every: 100ms, timeout: 100ms, fall: 2")) as noah:
+    with Noah(tmp_path, cluster_file(app, "tcp: true, every: 300ms, timeout: 300ms, fall: 2")) as noah:
         assert noah.target(app.place)["health"] == "up"
         assert noah.target(app.place)["reason"].startswith("connected in ")
         app.stop()
@@ -194,7 +194,7 @@ def test_tcp_check(tmp_path, app):
 
 
 def test_states_survive_reload(tmp_path, app):
-    check = "get: /, every: 100ms, timeout: 100ms, rise: 100, fall: 2"
+    check = "get: /, every: 300ms, timeout: 300ms, rise: 100, fall: 2"
     text = cluster_file(app, check)
     with Noah(tmp_path, text) as noah:
         app.status = 500
@@ -234,7 +234,7 @@ def test_reload_with_another_check_leaves_the_site_served(tmp_path, app):
 
 
 def test_states_survive_a_crash_of_watch(tmp_path, app):
-    with Noah(tmp_path, cluster_file(app, "get: /, every: 100ms, timeout: 100ms, rise: 100, fall: 2")) as noah:
+    with Noah(tmp_path, cluster_file(app, "get: /, every: 300ms, timeout: 300ms, rise: 100, fall: 2")) as noah:
         app.status = 500
         noah.wait_for_health(app.place, "down")
         since = noah.target(app.place)["since"]
@@ -249,7 +249,7 @@ def test_states_survive_a_crash_of_watch(tmp_path, app):
 
 def test_removed_targets_are_no_longer_checked(tmp_path, app):
     other = App()
-    text = cluster_file(app, "get: /, every: 100ms, timeout: 100ms").replace(
+    text = cluster_file(app, "get: /, every: 300ms, timeout: 300ms").replace(
         "sites:", f"  web2: {{ address: {other.address} }}\nsites:").replace(f"web1:{app.port}]", f"web1:{app.port}, web2:{other.port}]")
     try:
         with Noah(tmp_path, text) as noah:

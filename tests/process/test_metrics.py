@@ -41,7 +41,7 @@ sites:
     on: [front]
     listen: ["{self.address}:{self.port}"]
     apps: [web1:{self.app.port}]
-    check: {{ get: /, every: 300ms, timeout: 300ms, rise: 1, fall: 2 }}
+    check: {{ get: /, every: 1s, timeout: 1s, rise: 1, fall: 3 }}
 {self.more}
 log: {{ access: {self.log_file} }}
 {listen}
