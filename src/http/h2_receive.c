@@ -78,6 +78,24 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
 	return result;
 }
 
+/* For the log: what is known of a request that is refused. */
+static void keep_first_line(const struct http2_head *head, struct h2_stream *stream)
+{
+	size_t size = head->method.size + 1 + head->path.size;
+
+	free(stream->head);
+	stream->head = size > 1 ? malloc(size) : NULL;
+	stream->head_size = 0;
+	if (stream->head == NULL)
+		return;
+	struct http_writer writer;
+	http_writer_init(&writer, stream->head, size, NULL, 0);
+	http_write(&writer, head->method);
+	http_write(&writer, SPAN(" "));
+	http_write(&writer, head->path);
+	stream->head_size = (uint32_t)writer.size;
+}
+
 /* The text of the head, with room for framing behind it; a head that is wrong becomes a stream with a fault. */
 static int finish_head(struct h2_connection *connection, struct h2_stream *stream, bool ended)
 {
@@ -96,6 +114,8 @@ static int finish_head(struct h2_connection *connection, struct h2_stream *strea
 		stream->fault = http2_head_write(head, &writer);
 		stream->head_size = (uint32_t)writer.size;
 	}
+	if (stream->fault != HTTP_FAULT_NONE)
+		keep_first_line(head, stream);
 	h2_stream_start(stream);
 	return 0;
 }
@@ -190,14 +210,16 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
 	(void)error;
 	if (frame->hd.type != NGHTTP2_HEADERS)
 		return 0;
-	if (connection->block_open)
-		block_ends(connection);
 	if (stream != NULL && !stream->started) {
 		stream->fault = connection->head.fault;
 		if (stream->fault == HTTP_FAULT_NONE)
 			stream->fault = connection->head.has_length ? HTTP_FAULT_LENGTH_DIFFERS : HTTP_FAULT_PSEUDO;
+		if (connection->block_open)
+			keep_first_line(&connection->head, stream);
 		h2_stream_start(stream);
 	}
+	if (connection->block_open)
+		block_ends(connection);
 	return 0;
 }
 

@@ -13,7 +13,7 @@ import h2_frames as h2
 import pytest
 from h2_frames import Visitor, frame, request_fields
 from site_of_apps import SANITIZED, Site
-from support.noah import wait_for
+from support.noah import free_port, wait_for
 from test_hostile import Front, read_until
 
 
@@ -43,6 +43,24 @@ def test_curl(site):
 
 def test_http1_on_the_same_port(site):
     assert site.get()[0] == 200
+
+
+def test_over_tls(tmp_path):
+    """Agreed on by ALPN; HTTP/1.1 goes on beside it."""
+    with Site(tmp_path, start=False) as site:
+        tls = free_port(site.address)
+        text = site.text().replace(f'listen: ["{site.address}:{site.port}"]',
+                                   f'listen: ["https:{site.address}:{tls}"]\n    certificate: self-signed')
+        site.noah.write(text)
+        site.noah.start()
+        for option, version in (("--http2", b"2"), ("--http1.1", b"1.1")):
+            out = run("curl", "-sSk", option, "--max-time", "60", f"https://{site.address}:{tls}/", "-w", " %{http_version} %{http_code}")
+            assert out.endswith(b" " + version + b" 200")
+        out = run("h2load", "-c", "2", "-m", "50", "-n", "500", f"https://{site.address}:{tls}/").decode()
+        assert "500 succeeded, 0 failed" in out, out
+        big = run("curl", "-sSk", "--http2", "--max-time", "60", f"https://{site.address}:{tls}/big?2000000")
+        assert len(big) == 2000000
+        site.wait_for_log(r'"GET / HTTP/2.0" 200 .* tls=TLSv1.3')
 
 
 def test_nghttp(site):
