@@ -125,31 +125,6 @@ static void test_wait_any(void **state)
 	run_in_loop(check_wait_any, NULL);
 }
 
-static void note_turn(void *argument)
-{
-	unsigned *turn = argument;
-	*turn += 1;
-}
-
-/* Those that are ready run first; without any it does not give way at all. */
-static void check_pass(void *unused)
-{
-	unsigned ran = 0;
-	assert_false(task_pass());
-	assert_non_null(task_start(loop_current(), "other", note_turn, &ran));
-	assert_non_null(task_start(loop_current(), "other", note_turn, &ran));
-	assert_true(task_pass());
-	assert_int_equal(ran, 2);
-	assert_false(task_pass());
-	(void)unused;
-}
-
-static void test_pass(void **state)
-{
-	(void)state;
-	run_in_loop(check_pass, NULL);
-}
-
 /* wake_one must not be lost on a task that timed out in the same turn. */
 static void check_wake_skips_ready(void *unused)
 {
@@ -807,7 +782,6 @@ int main(void)
 		cmocka_unit_test(test_timeout),
 		cmocka_unit_test(test_yield_lets_events_in),
 		cmocka_unit_test(test_wait_any),
-		cmocka_unit_test(test_pass),
 		cmocka_unit_test(test_wake_skips_ready),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_stop_cancels_all),
