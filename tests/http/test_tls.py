@@ -9,7 +9,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import threading
 
 import pytest
 
@@ -106,23 +105,16 @@ class SecureSite(Site):
 
 
 def request(visitor, host="example.com", target="/", method="GET", body=b""):
-    """(status, body) of the answer; the connection is kept."""
+    """(status, body) of the answer; the connection is kept. The app reads the whole body before it answers."""
     fields = f"Content-Length: {len(body)}\r\n" if body else ""
-    sender = threading.Thread(target=visitor.sendall, args=(f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n".encode() + body,))
-    if body:
-        sender.start()
-    else:
-        sender.run()
+    visitor.sendall(f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n".encode() + body)
     stream = visitor.makefile("rb")
     status = int(stream.readline().split()[1])
     length = 0
     while (line := stream.readline()) != b"\r\n":
         if line.lower().startswith(b"content-length:"):
             length = int(line.split(b":")[1])
-    content = stream.read(length)
-    if body:
-        sender.join(30)
-    return status, content
+    return status, stream.read(length)
 
 
 def pattern(size):
