@@ -96,21 +96,21 @@ class Visitor:
         self.send(frame(HEADERS, flags, stream, block(fields)) + data)
         return stream
 
-    def _bytes(self, count):
+    def _have(self, count):
         while len(self.received) < count:
             piece = self.socket.recv(65536)
             if not piece:
                 raise EOFError
             self.received += piece
-        taken, self.received = self.received[:count], self.received[count:]
-        return taken
 
     def frame(self):
-        """The next one: kind, flags, stream, payload. EOFError when noah has closed."""
-        head = self._bytes(9)
-        size = int.from_bytes(head[:3], "big")
-        kind, flags, stream = struct.unpack("!BBI", head[3:])
-        return kind, flags, stream, self._bytes(size)
+        """The next one: kind, flags, stream, payload. EOFError when noah has closed. After a timeout it can be asked for again."""
+        self._have(9)
+        size = int.from_bytes(self.received[:3], "big")
+        kind, flags, stream = struct.unpack("!BBI", self.received[3:9])
+        self._have(9 + size)
+        payload, self.received = self.received[9:9 + size], self.received[9 + size:]
+        return kind, flags, stream, payload
 
     def frames(self):
         """All until the end of the connection."""

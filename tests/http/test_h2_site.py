@@ -205,9 +205,10 @@ def test_a_stop_lets_streams_finish(tmp_path):
         late = visitor.request(fields=request_fields(authority="example.com"))
         frames = visitor.frames()
         statuses = {of: h2.status_of(data) for kind, _, of, data in frames if kind == h2.HEADERS}
-        assert statuses == {slow: 200, late: 200}
+        # A machine that is busy may have let the second pass before the late one was sent: then it is named as not seen.
+        assert statuses in ({slow: 200, late: 200}, {slow: 200})
         last = [data for kind, _, _, data in frames if kind == h2.GOAWAY]
-        assert last == [struct.pack("!II", late, 0)]
+        assert last == [struct.pack("!II", max(statuses), 0)]
         assert idle.goaway() == h2.NO_ERROR
 
 
