@@ -30,17 +30,42 @@ static bool is_true(const json_t *object, const char *key)
 
 static const char *colour_of(const json_t *target)
 {
-	return command_colour(stdout, is_true(target, "usable")                        ? "green"
-	                              : strcmp(text_of(target, "health"), "down") == 0 ? "red"
-	                                                                               : "yellow");
+	const char *colour = is_true(target, "usable") ? "green" : strcmp(text_of(target, "health"), "down") == 0 ? "red" : "yellow";
+	return command_colour(stdout, is_true(target, "drained") && strcmp(colour, "green") == 0 ? "yellow" : colour);
 }
 
+/* The worst comes first: that a server is down is no less true because it is drained too. */
 static const char *health_of(const json_t *target)
 {
-	return is_true(target, "avoided") ? "avoided" : is_true(target, "drained") ? "drained" : text_of(target, "health");
+	if (is_true(target, "avoided"))
+		return "avoided";
+	return is_true(target, "drained") && is_true(target, "usable") ? "drained" : text_of(target, "health");
 }
 
 /* ---- for people ----------------------------------------------------------------------------------------------- */
+
+/* Without its milliseconds: "2026-11-21T04:37:07Z". */
+static void print_time(const char *when)
+{
+	printf("%.19sZ", when);
+}
+
+/* How long ago: people compare a time in UTC with the clock on their wall badly. */
+static void print_age(const char *when)
+{
+	struct tm parts = {0};
+	if (strptime(when, "%Y-%m-%dT%H:%M:%S", &parts) == NULL)
+		return;
+	long long age_s = (long long)(time(NULL) - timegm(&parts));
+	if (age_s < 120)
+		printf(" (%lld s)", age_s > 0 ? age_s : 0);
+	else if (age_s < 2 * 3600)
+		printf(" (%lld min)", age_s / 60);
+	else if (age_s < 2 * 86400)
+		printf(" (%lld h)", age_s / 3600);
+	else
+		printf(" (%lld days)", age_s / 86400);
+}
 
 static void print_lag(const json_t *target)
 {
@@ -67,22 +92,36 @@ static void print_share(const json_t *target)
 		       number_of(target, "connections_most"), number_of(target, "waiting"));
 }
 
+/* Why it is up or not, and since when. */
+static void print_reason(const json_t *target)
+{
+	const char *reason = text_of(target, "reason"), *checked = text_of(target, "checked"), *since = text_of(target, "since");
+	if (is_true(target, "avoided"))
+		printf("connections to it fail; ");
+	printf("%s", reason[0] != '\0' ? reason : "not checked yet");
+	if (checked[0] != '\0') {
+		printf(" (checked ");
+		print_time(checked);
+		putchar(')');
+	}
+	if (since[0] != '\0') {
+		printf(", since ");
+		print_time(since);
+		print_age(since);
+	}
+}
+
 static void print_target(const json_t *target, const char *what)
 {
-	const char *off = command_colour(stdout, "off");
-	printf("  %-22s %s%-15s%s", text_of(target, "name"), colour_of(target), health_of(target), off);
-	if (json_object_get(target, "role") != NULL) {
-		printf(" %s", text_of(target, "role"));
+	printf("  %-22s %s%-9s%s ", text_of(target, "name"), colour_of(target), health_of(target), command_colour(stdout, "off"));
+	if (json_object_get(target, "role") != NULL && strcmp(text_of(target, "health"), "down") != 0) {
+		printf("%s", text_of(target, "role"));
 		print_lag(target);
+		printf("; ");
 	}
-	printf("  %lld %s, %lld now", number_of(target, "served"), what, number_of(target, "active"));
+	print_reason(target);
+	printf("; %lld %s, %lld under way", number_of(target, "served"), what, number_of(target, "active"));
 	print_share(target);
-	if (text_of(target, "since")[0] != '\0')
-		printf("  since %s", text_of(target, "since"));
-	if (text_of(target, "reason")[0] != '\0')
-		printf(": %s", text_of(target, "reason"));
-	if (text_of(target, "checked")[0] != '\0')
-		printf(" (checked %s)", text_of(target, "checked"));
 	putchar('\n');
 }
 
@@ -115,12 +154,12 @@ static void print_site(const json_t *status, const json_t *site)
 	json_array_foreach(json_object_get(status, "certificates"), index, value)
 	{
 		if (strcmp(text_of(value, "site"), text_of(site, "name")) == 0)
-			printf("  certificate %s of %s, %s, until %s%s\n", text_of(value, "names"),
+			printf("  certificate %s of %s, %s, until %.10s%s\n", text_of(value, "names"),
 			       is_true(value, "self_signed") ? "noah itself" : text_of(value, "issuer"), text_of(value, "key"),
 			       text_of(value, "not_after"), is_true(value, "stapled") ? ", stapled" : "");
 	}
 	if (text_of(site, "page")[0] != '\0')
-		printf("  the page %s\n", text_of(site, "page"));
+		printf("  answers with the page %s\n", text_of(site, "page"));
 	print_targets(json_object_get(site, "apps"), "requests");
 	json_array_foreach(json_object_get(site, "routes"), index, value)
 	{
@@ -138,6 +177,9 @@ static void print_numbers(const json_t *status)
 	printf("\nHTTP: %lld requests, %lld answers 5xx, %lld failed, %lld retries, %lld connections open\n",
 	       number_of(counters, "requests"), number_of(counters, "answers_5xx"), number_of(counters, "requests_failed"),
 	       number_of(counters, "retries"), number_of(counters, "connections_open"));
+	if (json_array_size(json_object_get(status, "services")) > 0)
+		printf("TCP:  %lld connections, %lld failed, %lld open\n", number_of(counters, "services_accepted"),
+		       number_of(counters, "services_failed"), number_of(counters, "services_open"));
 	printf("SQL:  %lld statements, %lld of %lld reads answered by replicas, %lld failed, %lld sessions open\n",
 	       number_of(counters, "statements"), number_of(counters, "reads_replica"), number_of(counters, "statements_read"),
 	       number_of(counters, "statements_failed"), number_of(counters, "sessions_open"));
@@ -148,9 +190,9 @@ static void print_retired(const json_t *status)
 	size_t index;
 	const json_t *value;
 	json_array_foreach(json_object_get(status, "retired"), index, value)
-	    printf("retired traffic of noah %s: process %lld, %lld connections go on, %lld of them tunnels, since %s\n",
+	    printf("before the upgrade: noah %s, process %lld, goes on with %lld connections, %lld of them tunnels%s%.19s\n",
 	           text_of(value, "version"), number_of(value, "pid"), number_of(value, "open"), number_of(value, "tunnels"),
-	           text_of(value, "retired"));
+	           text_of(value, "retired")[0] != '\0' ? ", retired at " : "", text_of(value, "retired"));
 }
 
 static void print_people(const json_t *status)
@@ -158,7 +200,7 @@ static void print_people(const json_t *status)
 	size_t index;
 	const json_t *value;
 	const char *bold = command_colour(stdout, "bold"), *off = command_colour(stdout, "off");
-	printf("%snoah %s%s  %s as %s, snapshot %lld, since %s%s\n", bold, text_of(status, "version"), off,
+	printf("%snoah %s%s  %s as %s, snapshot %lld, since %.19sZ%s\n", bold, text_of(status, "version"), off,
 	       text_of(status, "cluster"), text_of(status, "server"), number_of(status, "generation"), text_of(status, "started"),
 	       is_true(status, "stopping") ? ", stopping"
 	       : is_true(status, "ready")  ? ""
@@ -197,43 +239,46 @@ static long long served_since(const json_t *before, const json_t *target)
 	return number_of(target, "served");
 }
 
-static void print_line_part(const json_t *before, const json_t *group, const char *members)
+/* The servers of one site, route, service or database, behind those that the line already has. */
+static void print_line_part(const json_t *before, const char *name, const char *path, const json_t *servers,
+                            const char **separator)
 {
 	size_t index;
 	const json_t *target;
-	printf("%s:", text_of(group, "name"));
-	json_array_foreach(json_object_get(group, members), index, target)
+	if (json_array_size(servers) == 0)
+		return;
+	printf("%s%s%s%s:", *separator, name, path[0] != '\0' ? " " : "", path);
+	*separator = " | ";
+	json_array_foreach(servers, index, target)
 	{
 		const char *role = text_of(target, "role");
-		bool up = strcmp(text_of(target, "health"), "up") == 0;
-		printf(" %s %s%s%s %lld", text_of(target, "name"), colour_of(target), up && role[0] != '\0' ? role : health_of(target),
-		       command_colour(stdout, "off"), served_since(before, target));
+		printf(" %s %s%s%s %lld", text_of(target, "name"), colour_of(target),
+		       is_true(target, "usable") && role[0] != '\0' ? role : health_of(target), command_colour(stdout, "off"),
+		       served_since(before, target));
 	}
 }
 
 static void print_line(const json_t *before, const json_t *status)
 {
-	size_t index;
-	const json_t *value;
+	size_t index, route_index;
+	const json_t *value, *route;
 	const char *separator = "";
 	json_array_foreach(json_object_get(status, "sites"), index, value)
 	{
-		fputs(separator, stdout);
-		print_line_part(before, value, "apps");
-		separator = " | ";
+		const char *name = text_of(value, "name");
+		print_line_part(before, name, "", json_object_get(value, "apps"), &separator);
+		json_array_foreach(json_object_get(value, "routes"), route_index, route)
+		{
+			const char *type = json_string_value(json_array_get(json_object_get(route, "types"), 0));
+			const char *path = text_of(route, "path");
+			print_line_part(before, name, path[0] == '\0' && type != NULL ? type : path, json_object_get(route, "apps"),
+			                &separator);
+		}
 	}
 	json_array_foreach(json_object_get(status, "services"), index, value)
-	{
-		fputs(separator, stdout);
-		print_line_part(before, value, "servers");
-		separator = " | ";
-	}
+	    print_line_part(before, text_of(value, "name"), "", json_object_get(value, "servers"), &separator);
 	json_array_foreach(json_object_get(status, "databases"), index, value)
-	{
-		fputs(separator, stdout);
-		print_line_part(before, value, "servers");
-		separator = " | ";
-	}
+	    print_line_part(before, text_of(value, "name"), "", json_object_get(value, "servers"), &separator);
 	putchar('\n');
 	fflush(stdout);
 }
@@ -290,8 +335,7 @@ int command_status(int argc, char **argv)
 	    .arguments = "",
 	    .about = "Shows what the running noah on this server knows: sites and their servers and certificates, services, "
 	             "databases and who\n"
-	             "is primary, who is up\n"
-	             "and why not, where requests and statements go, and warnings.\n"
+	             "is primary, who is up and why not, where requests and statements go, and warnings (at the end).\n"
 	             "Exit code: 0, or 1 when noah does not answer.",
 	    .options = options,
 	};

@@ -70,20 +70,23 @@ static bool others_serve(const struct supervisor *supervisor, const struct clust
 static void look_at_group(const struct supervisor *supervisor, const struct cluster_walk *walk, uint32_t server, json_t *sites,
                           json_t *warnings)
 {
-	char text[CLUSTER_NAME_SIZE + CLUSTER_PATH_SIZE + 160];
+	char group[CLUSTER_NAME_SIZE + CLUSTER_PATH_SIZE + 16], text[sizeof group + 80];
 	bool has_it = false;
 	for (uint32_t i = 0; i < walk->group->app_count; i++)
 		has_it = has_it || walk->group->apps[i].server == server;
 	if (!has_it || !cluster_is_on(walk->on, supervisor->cluster->self))
 		return;
 	const char *what = walk->service != NULL ? "service" : "site";
-	const char *path = walk->route != NULL ? walk->route->path : "";
-	snprintf(text, sizeof text, "%s %s%s%s", what, walk->name, path[0] != '\0' ? " " : "", path);
-	json_array_append_new(sites, json_string(text));
+	if (walk->route == NULL)
+		snprintf(group, sizeof group, "%s %s", what, walk->name);
+	else if (walk->route->path[0] != '\0')
+		snprintf(group, sizeof group, "%s %s %s", what, walk->name, walk->route->path);
+	else
+		snprintf(group, sizeof group, "%s %s .%s", what, walk->name, walk->route->types[0]);
+	json_array_append_new(sites, json_string(group));
 	if (others_serve(supervisor, walk->group, server) || is_in_use(supervisor->board, supervisor->cluster->servers[server].name))
 		return;
-	snprintf(text, sizeof text, "%s %s%s%s has no other server that is up and in use", what, walk->name,
-	         path[0] != '\0' ? " " : "", path);
+	snprintf(text, sizeof text, "%s has no other server that is up and in use, new visitors are refused", group);
 	json_array_append_new(warnings, json_string(text));
 }
 

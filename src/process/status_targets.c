@@ -242,7 +242,7 @@ json_t *status_databases(const struct supervisor *supervisor, json_t *targets, j
 		if ((primary & UINT32_MAX) == 0) {
 			char reason[BOARD_TEXT_SIZE], text[BOARD_TEXT_SIZE + 128];
 			board_text_read(&row->reason, reason);
-			snprintf(text, sizeof text, "database %s has no primary, writes are refused: %s", database->name, reason);
+			snprintf(text, sizeof text, "database %s: writes are refused: %s", database->name, reason);
 			json_array_append_new(warnings, status_text(text));
 		}
 	}

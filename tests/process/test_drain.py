@@ -53,7 +53,7 @@ def test_words(tmp_path, site):
         assert "no site or TCP service" in say(noah, "drain", "front")
         assert look(noah, "drain", "web1") == {"server": "web1", "drained": True, "weight": 100, "under_way": 0,
                                                "serves": ["site example.com"],
-                                               "warnings": ["site example.com has no other server that is up and in use"]}
+                                               "warnings": ["site example.com has no other server that is up and in use, new visitors are refused"]}
 
 
 def test_wrong_words(tmp_path, site):

@@ -80,6 +80,8 @@ def test_everything(tmp_path, app):
         assert noah.command("drain", "web1").returncode == 0
         words = noah.command("status").stdout
         assert f"{name}" in words and " drained" in words
+        line = noah.command("status", "--line").stdout
+        assert f"example.com: {name} drained" in line and f" | example.com /api/: {name} drained" in line and f" | git: {name} drained" in line
         assert "warning: site example.com: no server is up and in use" in words and "warning: service git: no server" in words
         app.release.set()
         for client in held:
@@ -93,3 +95,14 @@ def test_certificate_that_is_good_is_no_warning(tmp_path, app):
     with Noah(tmp_path, site.text()) as noah:
         assert noah.status()["certificates"][0]["not_after"] and not noah.status()["warnings"]
         assert "warning" not in noah.command("status").stdout
+
+
+def test_down_is_said_of_a_drained_server_too(tmp_path, app):
+    site = Site(app)
+    with Noah(tmp_path, site.text()) as noah:
+        app.stop()
+        wait_for(lambda: noah.status()["sites"][0]["apps"][0]["health"] == "down", 20, "the app to be down")
+        assert noah.command("drain", "web1").returncode == 0
+        words = noah.command("status").stdout
+        shown = next(line for line in words.splitlines() if f"web1:{app.port}" in line)
+        assert " down " in shown and ", drained" in shown and "connection refused" in shown
