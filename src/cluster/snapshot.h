@@ -3,7 +3,7 @@
  * snapshot: a cluster that several threads of one process use until the last of them lets go.
  *
  * A reload swaps the snapshot while requests and sessions still work by the old one; each holds a reference only as long as it
- * needs it. Used by process, http, sql and watch; every function may be called from any thread.
+ * needs it. Used by upstream, http, tcp, sql, watch and process; every function may be called from any thread.
  */
 #ifndef NOAH_SNAPSHOT_H
 #define NOAH_SNAPSHOT_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * HTTP/2 towards visitors (RFC 9113): what the h2_*.c share with one another, and the three functions that connection.c and
- * core.c call. nghttp2 knows frames, header compression, stream states and windows; it does no I/O.
+ * HTTP/2 towards visitors (RFC 9113): what the h2_*.c share with one another, and what connection.c and core.c call. nghttp2
+ * knows frames, header compression, stream states and windows; it does no I/O.
  *
  * A connection is one task while a stream is open or output is pending, and a parked record otherwise (h2_connection.c). It reads
  * frames (h2_receive.c), starts a task for each request (h2_stream.c), and writes what all of them have put into its output
@@ -125,7 +125,8 @@ void h2_receive(struct h2_connection *connection, struct span bytes);
 struct h2_stream *h2_stream_new(struct h2_connection *connection, int32_t id) MUST_CHECK; /* NULL: no memory */
 void h2_stream_start(struct h2_stream *stream); /* the head is complete, or malformed: starts its task, or refuses it */
 bool h2_stream_add_body(struct h2_stream *stream, struct span bytes) MUST_CHECK; /* false: more than its window, or no memory */
-void h2_stream_free(struct h2_stream *stream);
+void h2_stream_free(struct h2_stream *stream); /* and gives its window back; the connection is a user less */
+/* The next piece of the body becomes stream->input, which is empty. NET_TIMEOUT: nothing is there now. */
 enum net_result h2_stream_fill(struct h2_stream *stream) MUST_CHECK;
 
 /* h2_output.c */

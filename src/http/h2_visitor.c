@@ -8,7 +8,6 @@
  */
 #include "http/h2.h"
 
-#define OWN_PAGE_MS 5000 /* for each wait while a page of noah's own is sent */
 #define FIELDS_MOST (HTTP_FIELDS_MOST + HTTP_OWN_FIELDS_MOST + 4u)
 
 static struct h2_stream *stream_of(const struct http_exchange *exchange)
@@ -215,7 +214,7 @@ static bool send_own(struct http_exchange *exchange, struct span page, uint64_t 
 	add_length(&fields, length);
 	offer(stream, &part, page.size > 0 ? 1 : 0, true);
 	exchange->delimited = true;
-	return submit(stream, &fields) && send_offered(stream, OWN_PAGE_MS) == OUTCOME_OK;
+	return submit(stream, &fields) && send_offered(stream, HTTP_OWN_PAGE_MS) == OUTCOME_OK;
 }
 
 /* ---- the rest --------------------------------------------------------------------------------------------------------- */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * http: the HTTP/1.1 front, for visitors: reads requests, chooses a site and a server, relays both ways, logs.
+ * http: the HTTP front, for visitors who speak HTTP/1.1 or HTTP/2: reads requests, chooses a site and a server, relays both ways,
+ * logs.
  *
  * Runs in the traffic process, one core for each thread; process/traffic.c makes the cores and hands them connections and
- * snapshots. Reading order: connection.c (the life of a connection), route.c, ../upstream/, forward.c, access_log.c, answer.c.
+ * snapshots. Reading order: connection.c (the life of a connection; h2.h for HTTP/2), exchange.c (the life of a request),
+ * route.c, attempt.c, ../upstream/, forward.c with the two visitors (visitor_http1.c, h2_visitor.c), answer.c, access_log.c.
  */
 #ifndef NOAH_HTTP_H
 #define NOAH_HTTP_H
@@ -16,9 +18,9 @@ struct http_core; /* one for each traffic thread; all calls come from its loop's
 struct snapshot;  /* cluster/snapshot.h */
 struct tls_core;  /* tls/tls.h */
 
-/* Where the lines of the access log go. Shared by the cores of all threads, each of which has its own reference; the last one that
- * lets go closes the descriptor. `gone` is called, on any of their threads and at most once a second, when nobody takes what is sent
- * there any more (syslog was restarted). NULL: no memory, the descriptor is still the caller's. */
+/* Where the lines of the access log go. Shared by the cores of all threads, each of which has its own reference; the last one
+ * that lets go closes the descriptor. `gone` is called, on any of their threads and at most once a second, when nobody takes what
+ * is sent there any more (syslog was restarted). NULL: no memory, the descriptor is still the caller's. */
 struct http_log_sink;
 struct http_log_sink *http_log_sink_new(int descriptor, enum cluster_log_to to, enum cluster_log_format format,
                                         void (*gone)(void)) MUST_CHECK;
@@ -33,8 +35,8 @@ struct http_core *http_core_new(struct loop *loop, struct board *board, struct b
 bool http_core_use(struct http_core *core, struct snapshot *snapshot) MUST_CHECK;
 /* The same thread's certificates, borrowed; before the first connection that is `secure`. */
 void http_core_use_tls(struct http_core *core, const struct tls_core *tls);
-/* A connection accepted at `listener` (one of the addresses of a site's `listen`); `secure`: it begins with a TLS handshake. Owns the
- * descriptor from here on. */
+/* A connection accepted at `listener` (one of the addresses of a site's `listen`); `secure`: it begins with a TLS handshake. Owns
+ * the descriptor from here on. */
 void http_core_accepted(struct http_core *core, const struct address *listener, int descriptor, const struct address *from,
                         bool secure);
 /* Closes idle connections, lets requests under way finish (their answers say "Connection: close") and pools nothing any more.
@@ -44,8 +46,8 @@ void http_core_drain(struct http_core *core);
  * pooled any more. Nobody is disconnected: an idle connection stays until its next request or its timeout, because a visitor who
  * uses it just then would lose his request. */
 void http_core_retire(struct http_core *core);
-/* After http_core_retire: lets the snapshot go, if no connection is left but tunnels; false: one is. No connection may be accepted
- * afterwards. */
+/* After http_core_retire: lets the snapshot go, if no connection is left but tunnels; false: one is. No connection may be
+ * accepted afterwards. */
 bool http_core_release(struct http_core *core) MUST_CHECK;
 unsigned http_core_open(const struct http_core *core); /* client connections */
 /* The access log goes there now (after rotation, or because the cluster file changed); what was gathered goes to the old one. */

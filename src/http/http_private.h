@@ -19,6 +19,7 @@
 #define HTTP_FIRST_REQUEST_MS 30000 /* the timeouts of requests and of idling, where no site is known that has one */
 #define HTTP_DOWN_SLICE_MS    250   /* how often a request that waits for its first byte looks whether its server has died */
 #define HTTP_ROUNDS_AT_ONCE   16u   /* buffers relayed, or requests answered, before other connections have their turn */
+#define HTTP_OWN_PAGE_MS      5000  /* for each wait while a page of noah's own is sent */
 #define HTTP_DETAIL_SIZE      512u
 #define HTTP_DRAIN_SILENCE_MS 2000 /* while noah is being stopped, silence ends a tunnel after this time */
 
@@ -51,8 +52,8 @@ enum http_culprit {
 	X(OUTCOME_VISITOR_STALLED, "visitor-stalled", 0, BY_VISITOR) /* … or took no byte of it for the idle timeout */ \
 	X(OUTCOME_LOOP, "loop", 508, BY_NOAH)                        /* too many Via */                                   \
 	X(OUTCOME_NO_SERVER, "no-server", 503, BY_SERVER)            /* none is usable */                                 \
-	X(OUTCOME_QUEUE_FULL, "queue-full", 503, BY_SERVER)          /* all connections are in use, and too many wait */   \
-	X(OUTCOME_QUEUE_TIMEOUT, "queue-timeout", 503, BY_SERVER)    /* … and none became free in time */                \
+	X(OUTCOME_QUEUE_FULL, "queue-full", 503, BY_SERVER)          /* all connections are in use, and too many wait */  \
+	X(OUTCOME_QUEUE_TIMEOUT, "queue-timeout", 503, BY_SERVER)    /* … and none became free in time */               \
 	X(OUTCOME_CONNECT_FAILED, "connect-failed", 503, BY_SERVER)                                                       \
 	X(OUTCOME_SERVER_CLOSED, "server-closed", 502, BY_SERVER) /* without an answer */                                 \
 	X(OUTCOME_SERVER_DOWN, "server-down", 504, BY_SERVER)     /* checks found it dead while the request waited */     \
@@ -63,8 +64,8 @@ enum http_culprit {
 	X(OUTCOME_NO_RESOURCES, "no-resources", 503, BY_NOAH)       /* memory or descriptors */                           \
 	X(OUTCOME_STOPPING, "stopping", 503, BY_NOAH)               /* noah is being stopped and cannot wait */           \
 	X(OUTCOME_TUNNEL, "tunnel", 0, BY_NOBODY)                   /* after 101: both sides have ended in order */       \
-	X(OUTCOME_TUNNEL_IDLE, "tunnel-idle", 0, BY_NOBODY)         /* … nothing moved for the idle timeout */            \
-	X(OUTCOME_TUNNEL_STOPPED, "tunnel-stopped", 0, BY_NOBODY)   /* … noah was stopped */                              \
+	X(OUTCOME_TUNNEL_IDLE, "tunnel-idle", 0, BY_NOBODY)         /* … nothing moved for the idle timeout */          \
+	X(OUTCOME_TUNNEL_STOPPED, "tunnel-stopped", 0, BY_NOBODY)   /* … noah was stopped */                            \
 	X(OUTCOME_TUNNEL_CUT, "tunnel-cut", 0, BY_SERVER)           /* … the server broke off */
 
 enum http_outcome {
@@ -91,7 +92,7 @@ struct http_core {
 	struct http_routes *routes; /* in force; NULL before the first http_core_use */
 	struct http_log *log;
 	struct list clients;
-	struct list upgrades; /* visitors' connections that have become tunnels */
+	struct list upgrades;  /* visitors' connections that have become tunnels */
 	unsigned client_count; /* both */
 	unsigned listener_count;
 	struct address *listeners; /* those that a connection ever came from */
@@ -178,6 +179,8 @@ struct http_visitor {
 	void (*count_bytes)(const struct http_exchange *exchange, uint64_t *in, uint64_t *out);
 };
 extern const struct http_visitor http1_visitor;
+/* What it means for an exchange that a write to its visitor's HTTP/1 connection ended so. (visitor_http1.c) */
+enum http_outcome http1_outcome_of_write(enum net_result result) MUST_CHECK;
 
 /* A field that noah adds to an answer's head, whoever made the answer. */
 #define HTTP_OWN_FIELDS_MOST 16u
@@ -223,9 +226,9 @@ struct http_exchange {
 	struct upstream_connection *server;
 	struct upstream_wish wish; /* which servers may get it, and which may not any more */
 	uint64_t queued_us;        /* it waited so long for one that is capped */
-	unsigned tries;  /* connections on which it was tried */
-	bool sent;       /* a byte of it went out on the present connection */
-	bool sent_ever;  /* or on an earlier one: it may have been carried out */
+	unsigned tries;            /* connections on which it was tried */
+	bool sent;                 /* a byte of it went out on the present connection */
+	bool sent_ever;            /* or on an earlier one: it may have been carried out */
 	bool retry_paid;
 	bool impatient; /* the kernel was told not to wait long for a sign of life */
 
@@ -289,7 +292,7 @@ enum http_fate {
 void http_connection_start(struct http_client *client, int descriptor);
 /* Ends it and frees the record. Waits when it is FATE_GENTLE. (connection.c) */
 void http_client_close(struct http_client *client, enum http_fate fate);
-/* It has ended and its stream is closed. */
+/* It has ended and its stream is closed. (connection.c) */
 void http_connection_free(struct http_client *client);
 
 /* ---- the life of an exchange, the same for every visitor (exchange.c) ---------------------------------------------- */
@@ -360,8 +363,8 @@ bool http_upgrade_is_granted(const struct http_exchange *exchange);
 void http_upgrade_write(struct http_writer *writer, struct span protocol);
 /* Passes the 101 on; its head is the first head_size bytes of the server's input. OUTCOME_TUNNEL, or why not. Waits. */
 enum http_outcome http_upgrade_answer(struct http_exchange *exchange, size_t head_size) MUST_CHECK;
-/* After OUTCOME_TUNNEL: takes the exchange's client, server and what upstream_begin has begun over until the tunnel ends, which is logged
- * then. False: no memory, and the client is still the caller's. */
+/* After OUTCOME_TUNNEL: takes the exchange's client, server and what upstream_begin has begun over until the tunnel ends, which
+ * is logged then. False: no memory, and the client is still the caller's. */
 bool http_upgrade_start(struct http_exchange *exchange) MUST_CHECK;
 /* noah is being stopped: tunnels on which nothing moves end soon. */
 void http_upgrades_hurry(struct http_core *core);
@@ -382,6 +385,7 @@ void http_timing_fields(struct http_exchange *exchange);
 
 /* ---- counters (count.c) ------------------------------------------------------------------------------------------- */
 
+/* Once for each request, when it has ended. */
 void http_count_exchange(const struct http_exchange *exchange);
 
 /* ---- the access log (access_log.c) -------------------------------------------------------------------------------- */

@@ -54,7 +54,7 @@ struct route_path {
 };
 /* OUTCOME_BAD_REQUEST (with a detail): servers could read it in different ways, so nobody could say which route it takes. */
 enum http_outcome route_read_path(struct http_exchange *exchange, struct route_path *path) MUST_CHECK;
-/* The first route that matches, NULL if none does. *rest: what follows its prefix, without a '/' in front, in path->memory or in
+/* The first route that matches, NULL if none does. *rest: what follows its prefix, without a '/' in front, in the task's arena or in
  * the request. */
 const struct route_entry *route_find(const struct site_entry *entry, const struct route_path *path, struct span *rest) MUST_CHECK;
 

@@ -92,17 +92,10 @@ enum http_outcome http_upgrade_answer(struct http_exchange *exchange, size_t hea
 	exchange->status = 101;
 	BOARD_COUNT(exchange->core->lane, answers_1xx, 1);
 	exchange->answer_begun = true;
-	switch (stream_write_bytes(&exchange->client->stream, head, writer.size, exchange->site->idle_timeout_ms)) {
-	case NET_OK:
-		exchange->answer_whole = true;
-		return OUTCOME_TUNNEL;
-	case NET_TIMEOUT:
-		return OUTCOME_VISITOR_STALLED;
-	case NET_CANCELLED:
-		return OUTCOME_STOPPING;
-	default:
-		return OUTCOME_VISITOR_GONE;
-	}
+	enum http_outcome outcome =
+	    http1_outcome_of_write(stream_write_bytes(&exchange->client->stream, head, writer.size, exchange->site->idle_timeout_ms));
+	exchange->answer_whole = outcome == OUTCOME_OK;
+	return outcome == OUTCOME_OK ? OUTCOME_TUNNEL : outcome;
 }
 
 /* ---- the tunnel ---------------------------------------------------------------------------------------------------- */

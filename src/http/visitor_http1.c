@@ -7,10 +7,9 @@
 
 #include <poll.h>
 
-#define OWN_PAGE_MS   5000 /* for each wait while a page of noah's own is sent */
 #define OWN_HEAD_MOST 6144u
 
-static enum http_outcome outcome_of_write(enum net_result result)
+enum http_outcome http1_outcome_of_write(enum net_result result)
 {
 	switch (result) {
 	case NET_OK:
@@ -26,7 +25,7 @@ static enum http_outcome outcome_of_write(enum net_result result)
 
 static enum http_outcome send_parts(struct http_exchange *exchange, struct iovec *parts, unsigned count)
 {
-	return outcome_of_write(stream_write(&exchange->client->stream, parts, count, exchange->site->idle_timeout_ms));
+	return http1_outcome_of_write(stream_write(&exchange->client->stream, parts, count, exchange->site->idle_timeout_ms));
 }
 
 /* ---- heads -------------------------------------------------------------------------------------------------------- */
@@ -156,7 +155,7 @@ static bool send_own(struct http_exchange *exchange, struct span page, uint64_t 
 	struct iovec parts[2] = {{.iov_base = head, .iov_len = writer.size},
 	                         {.iov_base = (void *)(uintptr_t)page.start, .iov_len = page.size}};
 	exchange->delimited = true;
-	return stream_write(&exchange->client->stream, parts, 2, OWN_PAGE_MS) == NET_OK;
+	return stream_write(&exchange->client->stream, parts, 2, HTTP_OWN_PAGE_MS) == NET_OK;
 }
 
 static enum net_result fill(struct http_exchange *exchange)

@@ -2,8 +2,8 @@
  *
  * net: stream sockets for tasks: connect, listen, accept, read, write, and pooled buffers.
  *
- * Every function that may wait runs in a task and takes a timeout in milliseconds (NO_TIMEOUT: none). Used by upstream, http, sql
- * and watch.
+ * Every function that may wait runs in a task and takes a timeout in milliseconds (NO_TIMEOUT: none). Used by tls, upstream, http,
+ * tcp, sql, watch and process.
  */
 #ifndef NOAH_NET_H
 #define NOAH_NET_H

@@ -189,7 +189,6 @@ static enum tcp_outcome try_server(struct tcp_session *session, struct upstream_
 	struct upstream_core *upstream = &session->core->upstream;
 	struct upstream_group *group = session->service->group;
 	struct upstream_target *target = place->target;
-
 	uint64_t began_us = loop_now_us(session->core->loop);
 
 	upstream_begin(upstream, target);

@@ -13,16 +13,6 @@
  */
 #include "upstream/upstream_private.h"
 
-const char *upstream_admission_text(enum upstream_admission admission)
-{
-	static const char *const texts[] = {
-#define X(name, text) [name] = text,
-	    UPSTREAM_ADMISSIONS(X)
-#undef X
-	};
-	return texts[admission];
-}
-
 /* Without waiting. False: there is no slot, or others have waited for one. */
 static bool enter(struct upstream_core *core, struct upstream_target *target, const struct upstream_wish *wish,
                   struct upstream_place *place)

@@ -111,19 +111,14 @@ struct upstream_place {
 	struct board_gate *gate;                /* NULL, or the slot for the one that will be opened is of this gate */
 };
 
-#define UPSTREAM_ADMISSIONS(X)                                     \
-	X(UPSTREAM_ADMITTED, "admitted")                               \
-	X(UPSTREAM_NO_SERVER, "no server is usable")                   \
-	X(UPSTREAM_QUEUE_FULL, "too many wait already")                \
-	X(UPSTREAM_QUEUE_TIMEOUT, "no connection became free in time") \
-	X(UPSTREAM_GONE, "left the queue")                             \
-	X(UPSTREAM_CANCELLED, "cancelled")
 enum upstream_admission {
-#define X(name, text) name,
-	UPSTREAM_ADMISSIONS(X)
-#undef X
+	UPSTREAM_ADMITTED,
+	UPSTREAM_NO_SERVER,     /* none is usable */
+	UPSTREAM_QUEUE_FULL,    /* too many wait already */
+	UPSTREAM_QUEUE_TIMEOUT, /* no connection became free in time */
+	UPSTREAM_GONE,          /* he left while he waited */
+	UPSTREAM_CANCELLED,
 };
-const char *upstream_admission_text(enum upstream_admission admission);
 
 struct upstream_line; /* those of one thread that wait, of all its cores (line.c) */
 
@@ -211,6 +206,7 @@ void upstream_worked(const struct upstream_target *target);
 void upstream_failed(struct upstream_core *core, const struct upstream_group *group, const struct upstream_target *target);
 /* Watch has found it down: what waits for its answer may give up. */
 bool upstream_is_down(const struct upstream_target *target);
+
 /* ---- pools (pool.c) ------------------------------------------------------------------------------------------- */
 
 /* The newest snapshot decides whether the address is capped. NULL: no memory. */

@@ -5,7 +5,8 @@
  * Runs in the watch process, on its one loop; process/watch.c is the only caller. Everything it finds out goes to the board; a
  * change of state is one line in the log. It decides nothing that would need another server's agreement.
  *
- * Reading order: watch.c (which targets, and the rhythm of a check), check_http.c, check_mysql.c, roles.c.
+ * Reading order: watch.c (which targets, and the rhythm of a check), check_http.c, check_mysql.c, roles.c;
+ * then what it tells others: trends.c, metrics.c, admin.c.
  */
 #ifndef NOAH_WATCH_H
 #define NOAH_WATCH_H
