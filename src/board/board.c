@@ -159,7 +159,16 @@ static int find_key(const struct board *board, const char *key)
 	return -1;
 }
 
-/* A row that is free, or was last named before the two newest snapshots; -1 when there is none. */
+static bool has_active(const struct board *board, unsigned row)
+{
+	for (unsigned i = 0; i < used_lanes(board); i++)
+		if (atomic_load(&board->lanes[i].active[row]) != 0)
+			return true;
+	return false;
+}
+
+/* A row that is free, or was last named before the two newest snapshots and has nothing under way: a tunnel of last week counts
+ * for its own server until it ends, never for another. -1 when there is none. */
 static int find_room(struct board *board, uint64_t generation)
 {
 	unsigned rows = used_rows(board);
@@ -172,13 +181,11 @@ static int find_room(struct board *board, uint64_t generation)
 	}
 	for (unsigned row = 0; row < rows; row++) {
 		struct board_target *target = &board->targets[row];
-		if (atomic_load(&target->last_generation) + 1 >= generation)
+		if (atomic_load(&target->last_generation) + 1 >= generation || has_active(board, row))
 			continue;
 		memset(target, 0, sizeof *target);
-		for (unsigned i = 0; i < used_lanes(board); i++) {
-			atomic_store(&board->lanes[i].active[row], 0);
+		for (unsigned i = 0; i < used_lanes(board); i++)
 			atomic_store(&board->lanes[i].served[row], 0);
-		}
 		return (int)row;
 	}
 	return -1;

@@ -99,7 +99,8 @@ static void queue_store(struct board_gate *gate, unsigned index, uint64_t word)
 static void queue_insert(struct board_gate *gate, uint64_t word)
 {
 	unsigned count = queue_count(gate), at = count;
-	ASSERT(count < BOARD_QUEUE_MOST);
+	if (count == BOARD_QUEUE_MOST) /* as in queue_remove; he waits in vain, as long as he would at a full queue's end */
+		return;
 	while (at > 0 && ticket_of(queue_word(gate, at - 1)) > ticket_of(word)) /* nearly always it is the newest */
 		at--;
 	queue_store(gate, count, at == count ? word : queue_word(gate, count - 1));
@@ -112,6 +113,8 @@ static void queue_insert(struct board_gate *gate, uint64_t word)
 static void queue_remove(struct board_gate *gate, unsigned at)
 {
 	unsigned count = queue_count(gate);
+	if (count == 0) /* this thread was stopped in here, its lock was taken away, and others have emptied the queue meanwhile */
+		return;
 	for (unsigned i = at; i + 1 < count; i++)
 		queue_store(gate, i, queue_word(gate, i + 1));
 	atomic_store_explicit(&gate->queued, count - 1, memory_order_release);

@@ -165,7 +165,7 @@ void upstream_end_row(struct upstream_core *core, int row)
 {
 	atomic_int *active = &core->lane->active[row];
 	int count = atomic_load_explicit(active, memory_order_relaxed);
-	/* 0: the supervisor has given the row to another server since (no snapshot in force names this one). */
+	/* 0: a supervisor of before an upgrade has given the row away; this one does not while anything is under way. */
 	if (count > 0)
 		atomic_store_explicit(active, count - 1, memory_order_relaxed);
 }

@@ -127,6 +127,35 @@ static void test_rows_are_used_again_when_room_is_needed(void **state)
 	drop(board, descriptor);
 }
 
+/* Tunnels and long requests outlive the generations that named their server: they count for it until they end. */
+static void test_row_with_something_under_way_is_nobody_elses(void **state)
+{
+	(void)state;
+	int descriptor;
+	struct board *board = make(&descriptor);
+	struct cluster *one = make_cluster(1, 0, 600, NULL), *two = make_cluster(2, 600, 424, NULL);
+	struct cluster *three = make_cluster(3, 2000, 599, NULL), *four = make_cluster(3, 3000, 600, NULL);
+	assert_true(board_reserve(board, one));
+	int row = row_of(board, one, 0);
+	assert_true(board_reserve(board, two)); /* exactly full */
+	atomic_store(&board->lanes[1].active[row], 1);
+	assert_false(board_reserve(board, four)); /* one row too few */
+	board_reserve_undo(board, two);
+	assert_true(board_reserve(board, three));
+	assert_int_equal(row_of(board, one, 0), row);
+	assert_int_equal(board_target_active(board, row), 1);
+	atomic_store(&board->lanes[1].active[row], 0);
+	struct cluster *later = make_cluster(4, 5000, 1, NULL);
+	assert_true(board_reserve(board, later));
+	assert_int_equal(row_of(board, later, 0), row);
+	free(one);
+	free(two);
+	free(three);
+	free(four);
+	free(later);
+	drop(board, descriptor);
+}
+
 static void test_database_row_and_epoch(void **state)
 {
 	(void)state;
@@ -437,6 +466,7 @@ int main(void)
 	    cmocka_unit_test(test_is_shared_and_checked),
 	    cmocka_unit_test(test_row_stays_with_its_key),
 	    cmocka_unit_test(test_rows_are_used_again_when_room_is_needed),
+	    cmocka_unit_test(test_row_with_something_under_way_is_nobody_elses),
 	    cmocka_unit_test(test_database_row_and_epoch),
 	    cmocka_unit_test(test_another_check_carries_health_over),
 	    cmocka_unit_test(test_health_of_long_ago_does_not_count),
