@@ -14,6 +14,7 @@
 #define TLS_FILE_MOST      (256u * 1024u) /* a chain, a key or an OCSP answer */
 #define TLS_KEYRING_MOST   (64u << 20)
 #define TLS_LISTENERS_MOST (CLUSTER_SITES_MOST * CLUSTER_LISTEN_MOST)
+#define TLS_SECURITY_LEVEL 2 /* OpenSSL's: 112 bits, no RSA key below 2048, no SHA-1 */
 
 /* ---- session tickets -------------------------------------------------------------------------------------------- */
 
@@ -207,7 +208,6 @@ SSL_CTX *context_new(const struct tls_core *core, const struct keyring *keyring,
 /* Takes over `entry`, also when it fails. */
 SSL_CTX *context_new_entry(struct entry *entry) MUST_CHECK;
 struct shown *context_shown(const SSL_CTX *context); /* NULL: an entry's */
-/* Both allocate what they return; entry_free is for one that has no context yet. */
-void entry_free(struct entry *entry);
+void entry_free(struct entry *entry);                /* only of one that has no context yet */
 
 #endif
