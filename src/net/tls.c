@@ -51,6 +51,13 @@ static struct secure *secure_of(const struct stream *stream)
 	return (struct secure *)(void *)stream->tls;
 }
 
+/* What became of the socket. Never NET_TIMEOUT, which says that nothing has happened: a machine that the kernel has given up on
+ * (ETIMEDOUT) is an end. */
+static enum net_result socket_result(const struct secure *secure)
+{
+	return secure->error == ETIMEDOUT ? NET_UNREACHABLE : net_result_of_errno(secure->error);
+}
+
 /* ---- between OpenSSL and the socket --------------------------------------------------------------------------- */
 
 static bool hold(struct secure *secure, const char *bytes, size_t size)
@@ -218,14 +225,14 @@ static void bio_method_make(void)
 /* Why SSL_read gave nothing. (SSL_want alone does not tell: OpenSSL leaves it as it was when something is wrong.) */
 static enum net_result read_failed(struct secure *secure)
 {
-	if (secure->starved || (SSL_want_read(secure->ssl) && ERR_peek_error() == 0))
+	if (secure->starved || (secure->error == 0 && SSL_want_read(secure->ssl) && ERR_peek_error() == 0))
 		return NET_TIMEOUT;
 	if ((SSL_get_shutdown(secure->ssl) & SSL_RECEIVED_SHUTDOWN) != 0 && secure->error == 0)
 		return NET_CLOSED;
 	ERR_clear_error();
 	secure->broken = true;
 	if (secure->error != 0)
-		return net_result_of_errno(secure->error);
+		return socket_result(secure);
 	return secure->ended ? NET_CLOSED : NET_FAILED; /* what it means that no close_notify came, HTTP's framing says */
 }
 
@@ -239,7 +246,7 @@ static enum net_result secure_fill_now(struct stream *stream)
 	if (room == 0)
 		return NET_NO_RESOURCES;
 	if (secure->broken)
-		return secure->error != 0 ? net_result_of_errno(secure->error) : secure->ended ? NET_CLOSED : NET_FAILED;
+		return secure->error != 0 ? socket_result(secure) : secure->ended ? NET_CLOSED : NET_FAILED;
 	secure->reading = true;
 	secure->starved = false;
 	for (unsigned round = 0; round < ROUNDS_MOST && room > 0; round++) {
@@ -327,7 +334,7 @@ static enum net_result secure_send_parts(struct stream *stream, struct iovec *pa
 	}
 	ERR_clear_error();
 	secure->broken = true;
-	return secure->error != 0 ? net_result_of_errno(secure->error) : NET_FAILED;
+	return secure->error != 0 ? socket_result(secure) : NET_FAILED;
 }
 
 /* ---- ending --------------------------------------------------------------------------------------------------- */
@@ -434,7 +441,7 @@ static enum net_result shake_hands(struct secure *secure, uint64_t until_us)
 		else if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
 			return NET_TIMEOUT;
 		else
-			return secure->error != 0 ? net_result_of_errno(secure->error) : secure->ended ? NET_CLOSED : NET_FAILED;
+			return secure->error != 0 ? socket_result(secure) : secure->ended ? NET_CLOSED : NET_FAILED;
 		if (waited != WAIT_READY)
 			return net_result_of_wait(waited);
 	}

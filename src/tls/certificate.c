@@ -130,20 +130,43 @@ static EVP_PKEY *parse_key(struct span text, char *why, size_t why_size)
 	return key;
 }
 
-/* The traffic process will do the same: what OpenSSL refuses (a short key, a weak signature) is found now. */
+/* All but the leaf. NULL: out of memory. */
+static STACK_OF(X509) * chain_above(const struct certificate *certificate)
+{
+	struct span chain = span_of(certificate->chain, certificate->chain_size);
+	STACK_OF(X509) *above = sk_X509_new_null();
+	X509 *next;
+
+	X509_free(certificate_next(&chain, NULL));
+	while (above != NULL && (next = certificate_next(&chain, NULL)) != NULL) {
+		if (sk_X509_push(above, next) > 0)
+			continue;
+		X509_free(next);
+		sk_X509_pop_free(above, X509_free);
+		above = NULL;
+	}
+	return above;
+}
+
+/* The traffic process will do the same (context.c): what OpenSSL refuses (a short key, a weak signature, anywhere in the chain)
+ * is found now. There it would keep every other new certificate out too. */
 static bool try_use(const struct certificate *certificate, EVP_PKEY *key, char *why, size_t why_size)
 {
 	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+	STACK_OF(X509) *above = chain_above(certificate);
 	bool good = false;
 
-	if (context == NULL)
+	if (context != NULL)
+		SSL_CTX_set_security_level(context, TLS_SECURITY_LEVEL);
+	if (context == NULL || above == NULL)
 		snprintf(why, why_size, "out of memory");
 	else if (X509_check_private_key(certificate->leaf, key) != 1)
 		snprintf(why, why_size, "the key does not belong to the certificate");
-	else if (SSL_CTX_use_certificate(context, certificate->leaf) != 1 || SSL_CTX_use_PrivateKey(context, key) != 1)
+	else if (SSL_CTX_use_cert_and_key(context, certificate->leaf, key, above, 1) != 1)
 		snprintf(why, why_size, "OpenSSL refuses it: %s", library_reason());
 	else
 		good = true;
+	sk_X509_pop_free(above, X509_free);
 	SSL_CTX_free(context);
 	ERR_clear_error();
 	return good;

@@ -21,11 +21,10 @@
 #define CIPHERS_12                                                                                                         \
 	"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:" \
 	"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
-#define CIPHERS_13     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
-#define GROUPS         "X25519:P-256"
-#define OPTIONS        (SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA)
-#define SECURITY_LEVEL 2 /* 112 bits: no RSA key below 2048, no SHA-1 */
-#define TICKETS        1 /* for each handshake: every resumption brings a new one */
+#define CIPHERS_13 "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+#define GROUPS     "X25519:P-256"
+#define OPTIONS    (SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA)
+#define TICKETS    1 /* for each handshake: every resumption brings a new one */
 
 static int shown_index, entry_index;
 
@@ -186,7 +185,7 @@ static SSL_CTX *common(const struct tls_core *core, const char *session_id)
 	SSL_CTX *context = SSL_CTX_new_ex(core->libraries, NULL, TLS_server_method());
 	if (context == NULL)
 		return NULL;
-	SSL_CTX_set_security_level(context, SECURITY_LEVEL);
+	SSL_CTX_set_security_level(context, TLS_SECURITY_LEVEL);
 	SSL_CTX_set_options(context, OPTIONS);
 	SSL_CTX_set_mode(context,
 	                 SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN); /* chains are complete as they are in the file */

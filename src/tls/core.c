@@ -8,6 +8,7 @@
  */
 #include "tls/tls_private.h"
 
+#include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -294,6 +295,7 @@ bool tls_core_use(struct tls_core *core, const struct keyring *keyring)
 		core->identity = identity;
 	}
 	core->tickets = keyring->tickets;
+	ERR_clear_error(); /* what was tried in vain on the way is no connection's fault */
 	return true;
 }
 

@@ -167,7 +167,7 @@ static bool read_certificate(const struct set_certificate *entry, struct certifi
 		struct span chain_text = span_of(chain.bytes, chain.size);
 		struct span key_text = entry->from.key[0] != '\0' ? span_of(key.bytes, key.size) : chain_text;
 		good = certificate_parse(certificate, chain_text, key_text, reason, sizeof reason);
-		if (!good && entry->from.key[0] != '\0' && strstr(reason, "key") != NULL)
+		if (!good && entry->from.key[0] != '\0' && strstr(reason, "key") != NULL && strstr(reason, "refuses") == NULL)
 			path = entry->from.key;
 	}
 	if (!good)

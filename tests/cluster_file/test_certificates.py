@@ -48,6 +48,21 @@ def make_expired(folder, name, hosts):
             "-startdate", "20190101000000Z", "-enddate", "20200101000000Z", "-notext", "-out", folder / f"{name}.pem")
 
 
+def make_below_a_weak_one(folder, name, host):
+    """The same, but its issuer in the chain has an RSA key of 1024 bits."""
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=root", "-keyout", folder / "root.key", "-out", folder / "root.pem")
+    openssl("req", "-newkey", "rsa:1024", "-nodes", "-subj", "/CN=between", "-keyout", folder / "between.key", "-out", folder / "request.pem")
+    (folder / "extensions").write_text("basicConstraints=CA:TRUE\n")
+    openssl("x509", "-req", "-in", folder / "request.pem", "-CA", folder / "root.pem", "-CAkey", folder / "root.key", "-set_serial", 1,
+            "-days", 100, "-extfile", folder / "extensions", "-out", folder / "between.pem")
+    make(folder, name, [host])
+    openssl("req", "-new", "-key", folder / f"{name}.key", "-subj", f"/CN={host}", "-out", folder / "request.pem")
+    (folder / "extensions").write_text(f"subjectAltName=DNS:{host}\n")
+    openssl("x509", "-req", "-in", folder / "request.pem", "-CA", folder / "between.pem", "-CAkey", folder / "between.key", "-set_serial", 2,
+            "-days", 100, "-extfile", folder / "extensions", "-out", folder / f"{name}.pem")
+    (folder / f"{name}.pem").write_text((folder / f"{name}.pem").read_text() + (folder / "between.pem").read_text())
+
+
 def text(certificate, names="[www.a.example]"):
     return HEAD + f"sites: {{ a.example: {{ names: {names}, apps: web1, certificate: {certificate} }} }}\n"
 
@@ -62,6 +77,7 @@ def fixture_folder(tmp_path_factory):
     (folder / "both.pem").write_text((folder / "good.pem").read_text() + (folder / "good.key").read_text())
     os.chmod(folder / "both.pem", 0o600)
     (folder / "empty.pem").write_text("")
+    make_below_a_weak_one(folder, "weak", "a.example")
     return folder
 
 
@@ -83,6 +99,7 @@ BAD = [
     ("FOLDER/nowhere.pem", "FOLDER/nowhere.pem"),
     ("FOLDER/good.pem", "key"),
     ("FOLDER/empty.pem", "FOLDER/empty.pem"),
+    ("{ chain: FOLDER/weak.pem, key: FOLDER/weak.key }", "FOLDER/weak.pem: OpenSSL refuses it: ca key too small"),
 ]
 
 

@@ -7,6 +7,7 @@
 
 #include "tls/tls_private.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -213,6 +214,64 @@ static void an_end_without_a_word_is_an_end(void **state)
 	(void)state;
 }
 
+/* The kernel gives up on the other machine (ETIMEDOUT): it says so once, to whoever asks first, and then that the stream has
+ * ended. Only noah's own calls come here, OpenSSL's client reads and writes. */
+static enum { THERE, LOST, LOST_AND_TOLD } machine;
+
+static ssize_t lost(int then)
+{
+	errno = machine == LOST ? ETIMEDOUT : then;
+	machine = LOST_AND_TOLD;
+	return errno == 0 ? 0 : -1;
+}
+
+ssize_t recv(int descriptor, void *out, size_t size, int flags)
+{
+	return machine != THERE ? lost(0) : recvfrom(descriptor, out, size, flags, NULL, NULL);
+}
+
+ssize_t send(int descriptor, const void *bytes, size_t size, int flags)
+{
+	return machine != THERE ? lost(EPIPE) : sendto(descriptor, bytes, size, flags, NULL, 0);
+}
+
+static void client_that_just_reads(SSL *ssl, int descriptor)
+{
+	char rest[64];
+	while (read(descriptor, rest, sizeof rest) > 0)
+		;
+	(void)ssl;
+}
+
+/* NET_TIMEOUT would say that nothing has happened: whoever reads on would turn round and round. */
+static void server_that_reads_from_a_lost_machine(struct stream *stream)
+{
+	assert_int_equal(stream_secure(stream, server_context, 20000), NET_OK);
+	machine = LOST;
+	stream->watched.readable = true;
+	assert_int_equal(stream_fill_now(stream), NET_UNREACHABLE);
+	assert_int_equal(stream_fill_now(stream), NET_UNREACHABLE);
+	machine = THERE;
+}
+
+static void server_that_writes_to_a_lost_machine(struct stream *stream)
+{
+	assert_int_equal(stream_secure(stream, server_context, 20000), NET_OK);
+	assert_int_equal(stream_write_bytes(stream, "hello", 5, 20000), NET_OK); /* and session tickets, with sendmsg */
+	machine = LOST;
+	assert_int_equal(stream_write_bytes(stream, "hello", 5, 20000), NET_UNREACHABLE);
+	stream->watched.readable = true;
+	assert_int_equal(stream_fill_now(stream), NET_UNREACHABLE);
+	machine = THERE;
+}
+
+static void a_lost_machine_is_an_end(void **state)
+{
+	run_both(client_that_just_reads, server_that_reads_from_a_lost_machine);
+	run_both(client_that_just_reads, server_that_writes_to_a_lost_machine);
+	(void)state;
+}
+
 /* ---- no handshake ------------------------------------------------------------------------------------------------------- */
 
 static void client_in_plain_text(SSL *ssl, int descriptor)
@@ -268,6 +327,7 @@ int main(void)
 	    cmocka_unit_test(bodies_of_any_size),
 	    cmocka_unit_test(half_closed_connections_are_answered),
 	    cmocka_unit_test(an_end_without_a_word_is_an_end),
+	    cmocka_unit_test(a_lost_machine_is_an_end),
 	    cmocka_unit_test(plain_text_is_told_apart),
 	    cmocka_unit_test(half_a_handshake_times_out),
 	};
