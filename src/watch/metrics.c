@@ -13,7 +13,7 @@
 
 /* Everything that is written is found from here. */
 struct source {
-	const struct board *board;
+	struct board *board;
 	const struct cluster *cluster;
 	struct exposition *out;
 };
@@ -237,13 +237,17 @@ static void put_servers(const struct source *source)
 
 /* ---- groups: how many servers a site, a route or a service has left ---------------------------------------------------- */
 
+/* Up, and not drained: `noah status` warns when a group has none. */
 static unsigned count_usable(const struct source *source, const struct cluster_group *group)
 {
 	unsigned usable = 0;
 	uint64_t now = clock_monotonic_us();
 	for (unsigned i = 0; i < group->app_count; i++) {
-		int row = board_target_row(source->board, &group->check, &group->apps[i].address);
-		usable += row >= 0 && board_target_usable(&source->board->targets[row], now);
+		const struct cluster_app *app = &group->apps[i];
+		const struct board_server *server = board_find_server(source->board, source->cluster->servers[app->server].name);
+		int row = board_target_row(source->board, &group->check, &app->address);
+		usable += row >= 0 && board_target_usable(&source->board->targets[row], now) &&
+		          (server == NULL || atomic_load(&server->drained) == 0);
 	}
 	return usable;
 }
@@ -412,7 +416,7 @@ static void put_program(const struct source *source, const char *const *processe
 		                  atomic_load(&source->board->restarts[i]));
 }
 
-char *metrics_make(const struct board *board, const struct cluster *cluster, const char *const *processes, unsigned process_count,
+char *metrics_make(struct board *board, const struct cluster *cluster, const char *const *processes, unsigned process_count,
                    size_t *size)
 {
 	char *text = NULL;
@@ -430,7 +434,7 @@ char *metrics_make(const struct board *board, const struct cluster *cluster, con
 		put_sites(&source, sums);
 		put_group_family(&source, "noah_group_servers",
 		                 "servers of a site, of a route with its own (by its number) or of a service", false);
-		put_group_family(&source, "noah_group_servers_usable", "those among them that are usable now", true);
+		put_group_family(&source, "noah_group_servers_usable", "those among them that are usable now and not drained", true);
 		put_targets(&source, rows);
 		put_servers(&source);
 		put_database_family(&source, "noah_database_has_primary", "gauge", "1: there is a primary; 0: writes are refused", false);

@@ -79,7 +79,7 @@ void admin_listener_gone(struct admin *admin, uint32_t id);
 void admin_free(struct admin *admin); /* after loop_run has returned */
 
 /* The whole of /metrics, to be freed; NULL: out of memory. */
-char *metrics_make(const struct board *board, const struct cluster *cluster, const char *const *processes, unsigned process_count,
+char *metrics_make(struct board *board, const struct cluster *cluster, const char *const *processes, unsigned process_count,
                    size_t *size) MUST_CHECK;
 
 /* ---- what happened lately (trends.c) ------------------------------------------------------------------------------- */

@@ -206,6 +206,14 @@ def test_metrics_tell_of_targets_groups_and_processes(site):
     assert value(site.metrics(), "noah_group_servers_usable", name="example.com") == 0
 
 
+def test_a_drained_server_is_none_that_a_site_has_left(site):
+    wait_for(lambda: value(site.metrics(), "noah_group_servers_usable", name="example.com") == 1, 20, "the app to be up")
+    assert site.noah.command("drain", "web1").returncode == 0
+    wait_for(lambda: value(site.metrics(), "noah_group_servers_usable", name="example.com") == 0, 20, "the metrics to say so")
+    assert site.noah.command("undrain", "web1").returncode == 0
+    wait_for(lambda: value(site.metrics(), "noah_group_servers_usable", name="example.com") == 1, 20, "it to count again")
+
+
 def test_what_is_there_and_what_is_not(site):
     status, text, headers = site.ask("/")
     assert status == 200 and "/metrics" in text and headers["Content-Type"].startswith("text/plain")
