@@ -10,13 +10,19 @@
 #include "process/supervisor_private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
+
+#define START_LOCK_TRIES    200
+#define START_LOCK_PAUSE_MS 10
 
 static bool fill_address(const char *path, struct sockaddr_un *out)
 {
@@ -69,6 +75,53 @@ static bool remove_left_over(const char *path)
 	return unlink(path) == 0;
 }
 
+/* Two that start at once must not both find that nobody answers. A descriptor that is to be closed once the socket listens, or
+ * -errno; the file stays, because one who waits for it may have it open. */
+static int lock_start(const char *path)
+{
+	char name[sizeof(struct sockaddr_un) + 8];
+	snprintf(name, sizeof name, "%s.lock", path);
+	int file = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (file < 0)
+		return -errno;
+	for (unsigned tries = 1; flock(file, LOCK_EX | LOCK_NB) != 0; tries++) {
+		int error = errno;
+		if (error != EINTR && (error != EWOULDBLOCK || tries == START_LOCK_TRIES)) {
+			close(file);
+			return -error;
+		}
+		nanosleep(&(struct timespec){.tv_nsec = START_LOCK_PAUSE_MS * 1000000L}, NULL);
+	}
+	return file;
+}
+
+/* With the lock. */
+static bool listen_alone(struct supervisor *supervisor, const struct sockaddr_un *address)
+{
+	const char *path = supervisor->options->control;
+	int other = connect_to(path);
+	if (other >= 0) {
+		close(other);
+		log_write(LOG_ERROR, "another noah runs already and answers at %s: stop it with \"noah stop --control %s\"", path, path);
+		return false;
+	}
+	int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	mode_t mask = umask(0117); /* from its first moment: rw-rw---- */
+	bool bound =
+	    descriptor >= 0 && remove_left_over(path) && bind(descriptor, (const struct sockaddr *)address, sizeof *address) == 0;
+	if (bound) /* from now on the file is ours, and control_close removes it */
+		supervisor->control = descriptor;
+	bool good = bound && listen(descriptor, 16) == 0;
+	int error = errno;
+	umask(mask);
+	errno = error;
+	if (!good)
+		log_write(LOG_ERROR, "cannot open the control socket %s: %m; choose another with --control", path);
+	if (!bound && descriptor >= 0)
+		close(descriptor);
+	return good;
+}
+
 bool control_open(struct supervisor *supervisor)
 {
 	const char *path = supervisor->options->control;
@@ -80,29 +133,19 @@ bool control_open(struct supervisor *supervisor)
 		          path);
 		return false;
 	}
-	int other = connect_to(path);
-	if (other >= 0) {
-		close(other);
-		log_write(LOG_ERROR, "another noah runs already and answers at %s: stop it with \"noah stop --control %s\"", path, path);
-		return false;
-	}
 	if (!make_directory_of(path)) {
 		log_write(LOG_ERROR, "cannot make the directory of the control socket %s: %m; choose another with --control", path);
 		return false;
 	}
-	int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	mode_t mask = umask(0117); /* from its first moment: rw-rw---- */
-	bool bound = descriptor >= 0 && remove_left_over(path) && bind(descriptor, (struct sockaddr *)&address, sizeof address) == 0;
-	if (bound) /* from now on the file is ours, and control_close removes it */
-		supervisor->control = descriptor;
-	bool good = bound && listen(descriptor, 16) == 0;
-	int error = errno;
-	umask(mask);
-	errno = error;
-	if (!good)
-		log_write(LOG_ERROR, "cannot open the control socket %s: %m; choose another with --control", path);
-	if (!bound && descriptor >= 0)
-		close(descriptor);
+	int lock = lock_start(path);
+	if (lock < 0) {
+		log_write(LOG_ERROR, "cannot lock %s.lock: %s; %s", path, strerror(-lock),
+		          lock == -EWOULDBLOCK ? "another noah has been starting there for a long time"
+		                               : "choose another with --control");
+		return false;
+	}
+	bool good = listen_alone(supervisor, &address);
+	close(lock);
 	return good;
 }
 
@@ -120,9 +163,10 @@ void control_close(struct supervisor *supervisor)
 			drop(&supervisor->clients[i]);
 	if (supervisor->control < 0)
 		return;
+	/* In this order: while it still answers no other noah begins here, so the file is ours. */
+	unlink(supervisor->options->control);
 	close(supervisor->control);
 	supervisor->control = -1;
-	unlink(supervisor->options->control);
 }
 
 void control_accept(struct supervisor *supervisor)

@@ -53,13 +53,21 @@ void retired_begin(struct supervisor *supervisor)
 		retired->retired_wall_us = clock_wall_us();
 		retired->accepts = true;
 		tell(retired, &(struct message){.type = MESSAGE_RETIRE}, -1);
+		struct message message = {.type = MESSAGE_SNAPSHOT};
+		message.snapshot.generation = supervisor->cluster->generation;
+		tell(retired, &message, supervisor->snapshot);
 	}
 }
 
 void retired_send(struct supervisor *supervisor, const struct message *message, int descriptor)
 {
-	for (unsigned i = 0; i < RETIRED_MOST; i++)
+	for (unsigned i = 0; i < RETIRED_MOST; i++) {
+		/* What still serves beside a new program that may not come up goes on by its own snapshot; and it would end at one that
+		 * it cannot read, while a retired one passes over it. */
+		if (message->type == MESSAGE_SNAPSHOT && supervisor->retired[i].retired_wall_us == 0)
+			continue;
 		tell(&supervisor->retired[i], message, descriptor);
+	}
 }
 
 void retired_end(struct supervisor *supervisor, struct retired *retired)

@@ -266,6 +266,7 @@ void supervisor_stop(struct supervisor *supervisor, const char *why)
 		log_write(LOG_NOTICE, "stopping (%s): requests and statements under way have %d s to finish", why,
 		          PROCESS_DRAIN_MS / 1000);
 		notify_send("STOPPING=1");
+		upgrade_stop(supervisor);
 		listeners_close_all(supervisor);
 	} else {
 		log_write(LOG_NOTICE, "stopping now (%s)", why);

@@ -219,6 +219,8 @@ void lanes_ended(struct supervisor *supervisor, unsigned first_lane, unsigned th
  * answered at its end, by this program or the new one. */
 bool upgrade_begin(struct supervisor *supervisor, const char *path, char **why) MUST_CHECK;
 void upgrade_advance(struct supervisor *supervisor);
+/* noah stops: what has been begun is not finished, and who asked hears it. */
+void upgrade_stop(struct supervisor *supervisor);
 void upgrade_read(struct supervisor *supervisor); /* what the new program says about itself */
 void upgrade_give_up(struct supervisor *supervisor, const char *why);
 /* In a program that took another's place: goes on from where it was. False: nothing can be done, it has been logged. */

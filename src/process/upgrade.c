@@ -253,6 +253,7 @@ static void checked(struct supervisor *supervisor, int status)
 			close(upgrade->output);
 		upgrade->output = -1;
 		upgrade->stage = UPGRADE_READY;
+		upgrade->deadline_us = UINT64_MAX; /* who does not take his answer is dropped by control_expire */
 		return;
 	}
 	if (WIFSIGNALED(status))
@@ -332,7 +333,9 @@ static void kill_own_children(struct supervisor *supervisor)
 		child->channel = -1;
 		child->taken_generation = 0;
 	}
-	lanes_ended(supervisor, supervisor->first_lane, supervisor->threads);
+	/* Before a snapshot was in force there were none, and the lanes are still those of the former traffic, which uses them. */
+	if (supervisor->cluster != NULL)
+		lanes_ended(supervisor, supervisor->first_lane, supervisor->threads);
 }
 
 /* Gives the place back to the former program. */
@@ -420,6 +423,23 @@ void upgrade_advance(struct supervisor *supervisor)
 		look_at_start(supervisor);
 	if (upgrade->stage == UPGRADE_ENDS && (retired_accept_no_more(supervisor) || clock_monotonic_us() >= upgrade->deadline_us))
 		finish(supervisor);
+}
+
+void upgrade_stop(struct supervisor *supervisor)
+{
+	struct upgrade *upgrade = &supervisor->upgrade;
+	if (upgrade->stage == UPGRADE_NONE)
+		return;
+	if (upgrade->stage == UPGRADE_CHECKS) {
+		kill(upgrade->checker, SIGKILL);
+		while (waitpid(upgrade->checker, NULL, 0) < 0 && errno == EINTR)
+			; /* it is dead in a moment */
+		if (upgrade->output >= 0)
+			close(upgrade->output);
+	}
+	log_write(LOG_NOTICE, "upgrade: given up, noah %s is stopping", NOAH_VERSION);
+	*upgrade = (struct upgrade){.output = -1, .former_descriptor = -1};
+	control_answer_waiting(supervisor, CLIENT_WAITS_UPGRADE, false, "noah is stopping\n");
 }
 
 /* ---- taking over ---------------------------------------------------------------------------------------------- */
