@@ -125,6 +125,19 @@ def test_a_host_that_the_connection_is_not_for(site):
     site.wait_for_log("421 .*site=other.test .*end=misdirected cause=\"the connection was made for www.example.com")
 
 
+def test_an_absolute_target_is_what_counts(site):
+    """RFC 9112 3.2.2: neither Host nor the scheme in the target takes a request where its connection is not for."""
+    assert site.ask("https://other.test/x", "www.example.com", secure=True)[0] == 421
+    assert site.ask("http://other.test/x", "www.example.com", secure=True)[0] == 421
+    assert site.ask("https://other.test/", "www.example.com", secure=True, name="other.test")[2] == b"another site"
+    status, _, body = site.ask("https://www.example.com/x", "other.test", secure=True, name="www.example.com")
+    assert status == 200 and body.startswith(b"GET /x HTTP/1.1\r\n")
+    assert b"\r\nHost: www.example.com\r\n" in body and b"other.test" not in body and body.count(b"\r\nHost: ") == 1
+    # "https" in a target does not make a plain connection a secure one.
+    status, fields, _ = site.ask("https://www.example.com/x", "www.example.com")
+    assert (status, fields["location"]) == (301, f"https://www.example.com:{site.secure_port}/x")
+
+
 def test_hsts_of_the_server_gives_way(tmp_path):
     with SecureSite(tmp_path, "    https: { hsts: 1h }\n") as site:
         site.app.more_fields = b"strict-transport-security: max-age=1\r\nX-Other: y\r\n"

@@ -5,6 +5,7 @@ import random
 import re
 import urllib.parse
 
+import h2_frames
 import pytest
 
 from site_of_apps import App, Site
@@ -85,11 +86,25 @@ def test_one_spelling_for_matching(routed):
         assert routed.name(target) == name, target
 
 
+READ_IN_DIFFERENT_WAYS = (
+    "/x%2fapi/", "/x%2Fapi", "/api%2f", "/%00", "/a%00b", "/x%5capi", "/x\\api", "/%", "/%zz", "/%2", "/x/../api/", "/./api/",
+    "/x/%2e%2e/api/", "/x/.%2E/api/", "/x/%2e./api", "/..", "/x/.", "/x/..;/api/", "/x/%2e%2e;a=b/", "//..//api")
+
+
 def test_what_servers_read_in_different_ways_is_refused(routed):
-    for target in ("/x%2fapi/", "/x%2Fapi", "/api%2f", "/%00", "/a%00b", "/x%5capi", "/x\\api", "/%", "/%zz", "/%2", "/x/../api/", "/./api/",
-                   "/x/%2e%2e/api/", "/x/.%2E/api/", "/x/%2e./api", "/..", "/x/.", "/x/..;/api/", "/x/%2e%2e;a=b/", "//..//api"):
+    for target in READ_IN_DIFFERENT_WAYS:
         assert routed.name(target) == 400, target
+        assert routed.name("http://example.com" + target) == 400, target
     routed.wait_for_log('"GET /x/../api/ HTTP/1.1" 400 .*cause="the path has a .*this site has routes"')
+
+
+def test_what_servers_read_in_different_ways_is_refused_over_http_2(routed):
+    with h2_frames.Visitor(routed.address, routed.port) as visitor:
+        for target in READ_IN_DIFFERENT_WAYS:
+            answer = visitor.answer(visitor.request(path=target, authority="example.com"))
+            assert answer[0] == 400 or ("\\" in target and answer == ("reset", h2_frames.PROTOCOL_ERROR)), (target, answer)
+        for target, name in (("/api/x", b"api"), ("/%61pi/", b"api"), ("//api/x", b"api"), ("/a.png", b"files"), ("/apix", b"web1")):
+            assert visitor.answer(visitor.request(path=target, authority="example.com")) == (200, name), target
 
 
 def test_forwarded_as_it_came(routed):
