@@ -8,7 +8,6 @@
 #include "cluster/load.h"
 #include "cluster/values.h"
 
-#include <stdio.h>
 
 void load_validate_timing(struct load *load, const struct cluster_check *check, const char *const *timeout)
 {

@@ -5,7 +5,6 @@
  */
 #include "cluster/load.h"
 
-#include <stdio.h>
 
 static void validate_names(struct load *load, const struct cluster_site *site)
 {

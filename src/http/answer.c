@@ -27,7 +27,7 @@ static const struct {
     {503, "This site cannot answer right now: none of its servers is available. Your request was not carried out. "
           "Please try again in a moment."},
     {504, "The server behind this site did not answer in time. Your request may or may not have been carried out."},
-    {505, "Only HTTP/1.0 and HTTP/1.1 are spoken here."},
+    {505, "This version of HTTP is not spoken here."},
     {508, "This request goes in a circle between proxies."},
 };
 

@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -260,7 +259,7 @@ static void serve_end_oldest(struct supervisor *supervisor, struct control_clien
 	snprintf(text, sizeof text, "the oldest generation (noah %s, process %d) ends now; %ju connections are cut\n",
 	         oldest->version, (int)oldest->child.pid, (uintmax_t)retired_open(supervisor, oldest));
 	log_write(LOG_NOTICE, "upgrade: asked to end process %d", (int)oldest->child.pid);
-	retired_end(supervisor, oldest);
+	retired_end(oldest);
 	control_answer(client, true, text);
 }
 

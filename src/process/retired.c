@@ -70,9 +70,8 @@ void retired_send(struct supervisor *supervisor, const struct message *message, 
 	}
 }
 
-void retired_end(struct supervisor *supervisor, struct retired *retired)
+void retired_end(struct retired *retired)
 {
-	(void)supervisor;
 	/* The first asks it to end soon, the second at once. */
 	tell(retired, &(struct message){.type = MESSAGE_DRAIN}, -1);
 	tell(retired, &(struct message){.type = MESSAGE_DRAIN}, -1);

@@ -10,7 +10,6 @@
 #include "cluster/suggest.h"
 
 #include <jansson.h>
-#include <stdlib.h>
 
 static const struct cluster_server *find_server(const struct cluster *cluster, const char *name)
 {

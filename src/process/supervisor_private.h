@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What the supervisor's files share: supervisor.c (life, signals, reload), children.c, retired.c, listeners.c, control.c,
- * servers.c, status.c, upgrade.c. One process, one thread, one poll(2); nothing here is seen by another process.
+ * What the supervisor's files share: supervisor.c (life, signals, reload), children.c, retired.c, listeners.c, keyring.c,
+ * log_access.c, control.c, servers.c, status.c, upgrade.c. One process, one thread, one poll(2); nothing here is seen by another
+ * process.
  */
 #ifndef NOAH_SUPERVISOR_PRIVATE_H
 #define NOAH_SUPERVISOR_PRIVATE_H
@@ -201,7 +202,7 @@ void retired_receive(struct supervisor *supervisor, struct retired *retired);
 void retired_reap(struct supervisor *supervisor);
 void retired_send(struct supervisor *supervisor, const struct message *message, int descriptor);
 /* Ends it with all its connections. */
-void retired_end(struct supervisor *supervisor, struct retired *retired);
+void retired_end(struct retired *retired);
 void retired_signal(const struct supervisor *supervisor, int signal_number);
 unsigned retired_count(const struct supervisor *supervisor);
 struct retired *retired_oldest(struct supervisor *supervisor); /* NULL: none */

@@ -2,9 +2,9 @@
  *
  * traffic: the process that carries visitors' requests and applications' statements.
  *
- * One thread, loop, board lane, http_core and sql_core for each processor ("core"). The main thread only reads the supervisor's
- * messages and posts what they mean to every core; nothing else crosses threads but a connection that is handed to a less busy
- * core.
+ * One thread, loop and board lane for each processor ("core"), and on it an http_core, tcp_core, sql_core and tls_core. The main
+ * thread only reads the supervisor's messages and posts what they mean to every core; nothing else crosses threads but a
+ * connection that is handed to a less busy core.
  *
  * Started by process.c. Ends when the supervisor says so (MESSAGE_DRAIN), when its last connection has ended after an upgrade
  * (MESSAGE_RETIRE), or when the supervisor is gone.
@@ -20,7 +20,6 @@
 #include "tls/tls.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>

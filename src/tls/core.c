@@ -9,7 +9,6 @@
 #include "tls/tls_private.h"
 
 #include <openssl/err.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 struct tls_core *tls_core_new(void)
@@ -49,8 +48,7 @@ void tls_core_free(struct tls_core *core)
 	free(core);
 }
 
-/* ---- from a keyring to contexts ---------------------------------------------------------------------------------------------
- */
+/* ---- from a keyring to contexts -------------------------------------------------------------------------------- */
 
 /* A site's certificates while contexts are made of them: whether they cover a name is asked for each. */
 struct leaves {
@@ -150,8 +148,7 @@ static SSL_CTX *context_for(struct tls_core *core, const struct tls_core *before
 	return NULL;
 }
 
-/* ---- listeners ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- listeners ------------------------------------------------------------------------------------------------- */
 
 static struct entry *entry_new(const struct tls_core *core, size_t names_most, size_t name_bytes)
 {
@@ -254,8 +251,7 @@ static bool add_listener(struct tls_core *core, const struct tls_core *before, c
 	return true;
 }
 
-/* ---- use ----------------------------------------------------------------------------------------------------------------------
- */
+/* ---- use ------------------------------------------------------------------------------------------------------- */
 
 static uint64_t identity_of_all(const struct keyring *keyring)
 {

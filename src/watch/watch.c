@@ -17,7 +17,6 @@
 #include "cluster/snapshot.h"
 #include "watch/watch_private.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
