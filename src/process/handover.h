@@ -4,7 +4,8 @@
  *
  * It is written as one JSON object into a sealed memory file, which the next program inherits together with the descriptors that
  * it names. Members are only ever added: a reader passes over those that it does not know, and refuses a record that is older
- * than HANDOVER_LEAST. Used by upgrade.c, and by the program that is asked beforehand whether it could take over.
+ * than HANDOVER_LEAST. Written by upgrade.c, read by take_over.c, also in the program that is asked beforehand whether it could
+ * take over.
  */
 #ifndef NOAH_HANDOVER_H
 #define NOAH_HANDOVER_H

@@ -4,7 +4,7 @@
  * seconds (a renewed certificate needs no reload), handed to traffic as a sealed memory file, and over an upgrade to the next
  * supervisor.
  *
- * Runs in the supervisor, which is root and may read the keys; called by supervisor.c, children.c and upgrade.c.
+ * Runs in the supervisor, which is root and may read the keys; called by supervisor.c, children.c and take_over.c.
  */
 #include "process/supervisor_private.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * What the supervisor's files share: supervisor.c (life, signals, reload), children.c, retired.c, listeners.c, keyring.c,
- * log_access.c, control.c, servers.c, status.c, upgrade.c. One process, one thread, one poll(2); nothing here is seen by another
- * process.
+ * log_access.c, control.c, servers.c, status.c, upgrade.c, take_over.c. One process, one thread, one poll(2); nothing here is
+ * seen by another process.
  */
 #ifndef NOAH_SUPERVISOR_PRIVATE_H
 #define NOAH_SUPERVISOR_PRIVATE_H
@@ -214,15 +214,17 @@ uint64_t retired_tunnels(const struct supervisor *supervisor, const struct retir
 bool lanes_find(const struct retired *retired, unsigned retired_count, unsigned threads, unsigned *first_lane) MUST_CHECK;
 void lanes_ended(struct supervisor *supervisor, unsigned first_lane, unsigned threads);
 
-/* ---- upgrade (upgrade.c) -------------------------------------------------------------------------------------- */
+/* ---- upgrade (upgrade.c, take_over.c) ------------------------------------------------------------------------- */
 
 /* Begins one to the program at `path` (NULL: the file that was started). False: *why (to be freed) tells why not. Who asked is
  * answered at its end, by this program or the new one. */
 bool upgrade_begin(struct supervisor *supervisor, const char *path, char **why) MUST_CHECK;
+/* Looks whether the next stage can begin; after each turn. */
 void upgrade_advance(struct supervisor *supervisor);
 /* noah stops: what has been begun is not finished, and who asked hears it. */
 void upgrade_stop(struct supervisor *supervisor);
 void upgrade_read(struct supervisor *supervisor); /* what the new program says about itself */
+/* The new program does not come up: executes the former one again. Comes back only when that is not possible. */
 void upgrade_give_up(struct supervisor *supervisor, const char *why);
 /* In a program that took another's place: goes on from where it was. False: nothing can be done, it has been logged. */
 bool upgrade_take_over(struct supervisor *supervisor, int state) MUST_CHECK;
