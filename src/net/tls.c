@@ -17,10 +17,13 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#define RECORD_MOST       16384u
-#define HELD_MOST         131072u /* what a handshake says: certificates, mostly */
-#define ROUNDS_MOST       64u /* records read at once; small ones are for the next call, and none but empty ones are refused */
-#define HANDSHAKES_A_TURN 4u  /* each computes for some 200 µs, and others wait */
+#define RECORD_MOST 16384u
+#define HELD_MOST   131072u /* what a handshake says: certificates, mostly */
+#define ROUNDS_MOST 64u     /* records read at once; small ones are for the next call, and none but empty ones are refused */
+#define CONTENT_AT_ONCE \
+	24576u /* bytes from the socket in one call, as long as there is content in them; padding may be most of it */
+#define FETCHED_MOST      65536u /* bytes from the socket in one call: a record of any size is complete by then */
+#define HANDSHAKES_A_TURN 4u     /* each computes for some 200 µs, and others wait */
 #define FAILURE_SIZE      192u
 
 struct secure {
@@ -30,10 +33,11 @@ struct secure {
 	/* What is to leave before anything else: [held_sent, held_size) of `held`. NULL: nothing. */
 	char *held;
 	uint32_t held_size, held_sent, held_room;
-	uint32_t unsent; /* plain bytes of a record that the socket has not taken whole */
-	int error;       /* errno of the socket, 0: none */
-	uint8_t first;   /* the first byte that ever came */
-	bool begun;      /* it has come */
+	uint32_t fetched; /* from the socket, in this call */
+	uint32_t unsent;  /* plain bytes of a record that the socket has not taken whole */
+	int error;        /* errno of the socket, 0: none */
+	uint8_t first;    /* the first byte that ever came */
+	bool begun;       /* it has come */
 	bool handshaking;
 	bool reading;      /* in SSL_read: what it has to say is held, it must not fail for that */
 	bool starved;      /* OpenSSL asked for more than the socket has */
@@ -134,6 +138,12 @@ static int bio_read(BIO *bio, char *out, int size)
 	BIO_clear_retry_flags(bio);
 	if (size <= 0)
 		return 0;
+	/* OpenSSL goes on with whatever has no content (new keys, refused renegotiations) until there is nothing more. Who sends only
+	 * that, as fast as he can, would have this thread for himself. */
+	if (secure->reading && secure->fetched >= FETCHED_MOST) {
+		secure->error = EPROTO;
+		return -1;
+	}
 	while (watched->readable) {
 		ssize_t got = recv(watched->descriptor, out, (size_t)size, 0);
 		if (got > 0) {
@@ -143,6 +153,7 @@ static int bio_read(BIO *bio, char *out, int size)
 				secure->first = (uint8_t)out[0];
 				secure->begun = true;
 			}
+			secure->fetched += (uint32_t)got;
 			return (int)got;
 		}
 		if (got == 0) {
@@ -249,13 +260,15 @@ static enum net_result secure_fill_now(struct stream *stream)
 		return secure->error != 0 ? socket_result(secure) : secure->ended ? NET_CLOSED : NET_FAILED;
 	secure->reading = true;
 	secure->starved = false;
+	secure->fetched = 0;
 	for (unsigned round = 0; round < ROUNDS_MOST && room > 0; round++) {
 		size_t got;
 		if (SSL_read_ex(secure->ssl, input->memory + input->end, room, &got) == 1) {
 			input->end += (uint32_t)got;
 			room -= got;
 			filled += got;
-			if (!SSL_has_pending(secure->ssl)) /* another read would only find that out at greater cost */
+			/* Another read would only find out at greater cost that there is nothing more. */
+			if (!SSL_has_pending(secure->ssl) || secure->fetched >= CONTENT_AT_ONCE)
 				break;
 			continue;
 		}

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -214,6 +215,44 @@ static void an_end_without_a_word_is_an_end(void **state)
 	(void)state;
 }
 
+#define UPDATES 8000
+#define MUCH    100000 /* bytes of them, that wait to be read */
+
+/* New keys and nothing else, more than can be taken at once. */
+static void client_that_keeps_the_server_busy(SSL *ssl, int descriptor)
+{
+	const int large = 4 * MUCH;
+	char byte, *bytes;
+	BIO *aside = BIO_new(BIO_s_mem());
+	assert_int_equal(setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &large, sizeof large), 0);
+	SSL_set0_wbio(ssl, aside);
+	for (unsigned i = 0; i < UPDATES; i++)
+		assert_true(SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1 && SSL_do_handshake(ssl) == 1);
+	long size = BIO_get_mem_data(aside, &bytes);
+	assert_true(size > 2 * MUCH);
+	(void)!write(descriptor, bytes, (size_t)size); /* perhaps not to the end: he is put out */
+	assert_true(read(descriptor, &byte, 1) <= 0);
+}
+
+static void server_that_loses_patience(struct stream *stream)
+{
+	assert_int_equal(stream_secure(stream, server_context, 20000), NET_OK);
+	/* So much that he never has to wait for more. */
+	for (int size = 0; size < MUCH;) {
+		assert_int_equal(watched_wait_readable(&stream->watched, 20000), WAIT_READY);
+		assert_int_equal(ioctl(stream->watched.descriptor, FIONREAD, &size), 0);
+		assert_int_equal(task_yield(), WAIT_READY);
+	}
+	assert_int_equal(stream_fill_now(stream), NET_FAILED);
+	assert_int_equal(stream_fill_now(stream), NET_FAILED);
+}
+
+static void who_sends_no_content_is_put_out(void **state)
+{
+	run(client_that_keeps_the_server_busy, server_that_loses_patience, true, TLS1_3_VERSION);
+	(void)state;
+}
+
 /* The kernel gives up on the other machine (ETIMEDOUT): it says so once, to whoever asks first, and then that the stream has
  * ended. Only noah's own calls come here, OpenSSL's client reads and writes. */
 static enum { THERE, LOST, LOST_AND_TOLD } machine;
@@ -327,6 +366,7 @@ int main(void)
 	    cmocka_unit_test(bodies_of_any_size),
 	    cmocka_unit_test(half_closed_connections_are_answered),
 	    cmocka_unit_test(an_end_without_a_word_is_an_end),
+	    cmocka_unit_test(who_sends_no_content_is_put_out),
 	    cmocka_unit_test(a_lost_machine_is_an_end),
 	    cmocka_unit_test(plain_text_is_told_apart),
 	    cmocka_unit_test(half_a_handshake_times_out),
