@@ -293,6 +293,7 @@ static enum http_outcome await_answer(struct http_exchange *exchange)
 	struct buffer *input = &exchange->server->stream.input;
 	struct http_progress progress = {0};
 	struct http_error error;
+	bool continued = !exchange->request.expect_continue;
 	unsigned interims = 0;
 	size_t used;
 
@@ -317,11 +318,14 @@ static enum http_outcome await_answer(struct http_exchange *exchange)
 		}
 		if (answer == HTTP_DONE && exchange->response.status >= 200) {
 			exchange->first_byte_us = exchange->progress_us;
+			/* It may believe that the body will not come, and take what has come for its next request (RFC 9110 10.1.1). */
+			exchange->response.keep_alive &= continued;
 			exchange->kept_answer_head = used;
 			upstream_worked(exchange->target);
 			return OUTCOME_OK;
 		}
 		if (answer == HTTP_DONE) {
+			continued |= exchange->response.status == 100;
 			outcome = got_interim(exchange, ++interims, used);
 			progress = (struct http_progress){0};
 		} else {
