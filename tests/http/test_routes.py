@@ -126,6 +126,14 @@ def test_limits_of_a_route(routed):
     assert chunked[0] == 413
 
 
+def test_limits_of_a_route_over_http_2(routed):
+    """By what the length says, and counted when there is none."""
+    with h2_frames.Visitor(routed.address, routed.port) as visitor:
+        for more, body, status in (([], b"x" * 11, 413), ([("content-length", "11")], None, 413), ([], b"x" * 10, 200)):
+            stream = visitor.request(method="POST", path="/small/x", authority="example.com", more=more, body=body, end=status == 200)
+            assert visitor.answer(stream)[0] == status
+
+
 def test_redirects_of_routes(routed):
     for target, status, location in (("/old/", 301, "/new/"), ("/old/a/b?c=d", 301, "/new/a/b?c=d"), ("/old/a%20b", 301, "/new/a%20b"),
                                      ("/away/x", 302, "https://example.org/there/x"), ("/away/?q", 302, "https://example.org/there/?q"),
