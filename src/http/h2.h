@@ -19,10 +19,14 @@
 
 /* ---- bounds ------------------------------------------------------------------------------------------------------- */
 
-#define H2_STREAMS_MOST      128u                   /* at once; more are refused (the visitor may send them again) */
-#define H2_WINDOW_BYTES      65535u                 /* of one request's body that noah takes before the server does */
-#define H2_CONNECTION_WINDOW (4u * H2_WINDOW_BYTES) /* and of all of a connection */
-#define H2_PIECES_MOST       6u                     /* buffers that hold H2_WINDOW_BYTES */
+#define H2_STREAMS_MOST 128u /* at once; more are refused (the visitor may send them again) */
+/* Bytes of a request's body that noah takes before the server does. While it waits for a server, only what fits into one buffer:
+ * bodies that wait must not fill the window that those under way need. */
+#define H2_WINDOW_BYTES       65535u
+#define H2_FIRST_WINDOW_BYTES (NET_BUFFER_SIZE - 64u)
+/* And of all of a connection: nghttp2 opens it again when half of it was used up, so what waits must fit into the other half. */
+#define H2_CONNECTION_WINDOW (2u * H2_STREAMS_MOST * H2_FIRST_WINDOW_BYTES + 2u * H2_WINDOW_BYTES)
+#define H2_PIECES_MOST       6u /* buffers that hold H2_WINDOW_BYTES */
 #define H2_FRAME_MOST        (16384u + 9u)
 #define H2_OUTPUT_BUFFERS    5u                    /* of NET_BUFFER_SIZE: what waits for a visitor who does not read */
 #define H2_BLOCK_MOST        (4u * HTTP_HEAD_MOST) /* bytes of one head, compressed or not, that are read at all */
@@ -88,7 +92,7 @@ struct h2_stream {
 	/* and its body: buffers with room in front and behind for the framing of a chunk */
 	struct buffer pieces[H2_PIECES_MOST];
 	unsigned piece_count;
-	bool chunked, last_chunk_given;
+	bool chunked, last_chunk_given, window_grown;
 	uint32_t taken_bytes; /* content of `input`, given back to the window once it is used up */
 	uint32_t held_bytes;  /* content that is neither in `input` nor given back */
 	struct buffer input;  /* exchange->input */

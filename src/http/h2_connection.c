@@ -308,10 +308,13 @@ static void wait_for_any(struct h2_connection *connection)
 
 static bool is_over(const struct h2_connection *connection)
 {
-	return connection->dead ||
-	       (connection->stream_count == 0 && connection->output.count == 0 &&
-	        (connection->ending == H2_LAST_STREAM_NAMED ||
-	         (!nghttp2_session_want_read(connection->session) && !nghttp2_session_want_write(connection->session))));
+	if (connection->dead)
+		return true;
+	if (connection->output.count > 0)
+		return false;
+	/* After an error of the whole connection nghttp2 wants nothing more, whatever streams there are (RFC 9113 5.4.1). */
+	return (connection->stream_count == 0 && connection->ending == H2_LAST_STREAM_NAMED) ||
+	       (!nghttp2_session_want_read(connection->session) && !nghttp2_session_want_write(connection->session));
 }
 
 static void serve(struct h2_connection *connection)

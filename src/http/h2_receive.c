@@ -299,6 +299,7 @@ static bool submit_settings(nghttp2_session *session)
 {
 	const nghttp2_settings_entry settings[] = {
 	    {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, H2_STREAMS_MOST},
+	    {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, H2_FIRST_WINDOW_BYTES},
 	    {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HTTP_HEAD_MOST},
 	    {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
 	};

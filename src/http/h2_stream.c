@@ -111,6 +111,20 @@ static bool give_window_back(struct h2_stream *stream)
 	return true;
 }
 
+/* It has a server: more may come at once. */
+static bool grow_window(struct h2_stream *stream)
+{
+	struct h2_connection *connection = stream->connection;
+
+	if (stream->window_grown || stream->ended || stream->closed || connection->dead)
+		return true;
+	stream->window_grown = true;
+	if (nghttp2_session_set_local_window_size(connection->session, NGHTTP2_FLAG_NONE, stream->id, H2_WINDOW_BYTES) != 0)
+		return false;
+	h2_pump(connection);
+	return true;
+}
+
 static void frame_chunk(struct h2_stream *stream, struct buffer *piece)
 {
 	char header[HTTP_CHUNK_HEADER_SIZE];
@@ -133,7 +147,7 @@ static void frame_chunk(struct h2_stream *stream, struct buffer *piece)
 /* The next buffer becomes exchange->input, which is empty. */
 enum net_result h2_stream_fill(struct h2_stream *stream)
 {
-	if (!give_window_back(stream))
+	if (!give_window_back(stream) || !grow_window(stream))
 		return NET_NO_RESOURCES;
 	bool end_is_due = stream->chunked && stream->ended && !stream->last_chunk_given;
 	if (stream->piece_count == 0 && (!end_is_due || stream->connection->dead))

@@ -18,7 +18,7 @@ RESET = b"\1\0\0\0\0\0\0\0"
 class Front:
     """One noah and one app, which is this listener."""
 
-    def __init__(self, directory, timeouts="{ connect: 1s, answer: 5s, request: 2s, idle: 5s }"):
+    def __init__(self, directory, timeouts="{ connect: 1s, answer: 5s, request: 2s, idle: 5s }", connections=64):
         self.address, app = local_address(), local_address()
         self.port = free_port(self.address)
         self.listener = socket.create_server((app, 0), backlog=64)
@@ -33,6 +33,7 @@ sites:
   hostile.example:
     listen: ["{self.address}:{self.port}"]
     apps: [app:{self.listener.getsockname()[1]}]
+    connections: {connections}
     check: {{ tcp: true, every: 1h, rise: 1, fall: 100 }}
     timeouts: {timeouts}
 log: {{ access: {self.log_file} }}
