@@ -36,8 +36,9 @@ int process_child(int argc, char **argv);
  * whether it could take over what the environment names, and changes nothing. Returns the exit code. */
 int process_upgrade_check(const struct process_options *options) MUST_CHECK;
 
-/* Asks the noah that listens at `control`: "status", "reload", "stop", "upgrade [PROGRAM]", ... (control.c). Returns 0 and the answer (zero-terminated, to be
- * freed), with *done telling whether it was done; or -errno when nobody answers there (*answer is NULL). */
+/* Asks the noah that listens at `control`: "status", "reload", "stop", "upgrade [PROGRAM]", ... (control.c). Returns 0 and the
+ * answer (zero-terminated, to be freed), with *done telling whether it was done; or -errno when nobody answers there (*answer is
+ * NULL). */
 int process_ask(const char *control, const char *request, bool *done, char **answer) MUST_CHECK;
 
 #endif

@@ -279,6 +279,36 @@ static void acceptor_close(void *argument)
 	free(errand);
 }
 
+static void handle_listener(const struct message *message, int descriptor)
+{
+	struct listening *listening = calloc(1, sizeof *listening);
+	if (listening == NULL)
+		give_up("out of memory");
+	if (message->listener.kind != LISTENER_HTTP && message->listener.kind != LISTENER_HTTPS &&
+	    message->listener.kind != LISTENER_SQL && message->listener.kind != LISTENER_TCP)
+		give_up("the supervisor sent a listener of another kind");
+	listening->name = message->listener;
+	listening->descriptor = descriptor;
+	listening->users = traffic.core_count;
+	listening->next = traffic.staged;
+	traffic.staged = listening;
+}
+
+static void handle_listener_gone(const struct message *message)
+{
+	for (struct listening **place = &traffic.listening; *place != NULL; place = &(*place)->next) {
+		if ((*place)->name.id != message->listener.id)
+			continue;
+		*place = (*place)->next; /* freed by the last core */
+		break;
+	}
+	for (unsigned i = 0; i < traffic.core_count; i++) {
+		struct errand *errand = errand_new_or_end(&traffic.cores[i]);
+		errand->name = message->listener;
+		errand_post(errand, acceptor_close);
+	}
+}
+
 /* ---- snapshots ------------------------------------------------------------------------------------------------ */
 
 /* One snapshot on its way to all cores; the last to take it tells the supervisor. */
@@ -396,36 +426,6 @@ static void handle_keyring(int descriptor)
 	}
 }
 
-static void handle_listener(const struct message *message, int descriptor)
-{
-	struct listening *listening = calloc(1, sizeof *listening);
-	if (listening == NULL)
-		give_up("out of memory");
-	if (message->listener.kind != LISTENER_HTTP && message->listener.kind != LISTENER_HTTPS &&
-	    message->listener.kind != LISTENER_SQL && message->listener.kind != LISTENER_TCP)
-		give_up("the supervisor sent a listener of another kind");
-	listening->name = message->listener;
-	listening->descriptor = descriptor;
-	listening->users = traffic.core_count;
-	listening->next = traffic.staged;
-	traffic.staged = listening;
-}
-
-static void handle_listener_gone(const struct message *message)
-{
-	for (struct listening **place = &traffic.listening; *place != NULL; place = &(*place)->next) {
-		if ((*place)->name.id != message->listener.id)
-			continue;
-		*place = (*place)->next; /* freed by the last core */
-		break;
-	}
-	for (unsigned i = 0; i < traffic.core_count; i++) {
-		struct errand *errand = errand_new_or_end(&traffic.cores[i]);
-		errand->name = message->listener;
-		errand_post(errand, acceptor_close);
-	}
-}
-
 /* ---- the access log ------------------------------------------------------------------------------------------- */
 
 static void use_access_log(void *argument)
@@ -513,6 +513,22 @@ static void drain(void *argument)
 	look_whether_drained(&core->drain_timer);
 }
 
+static void stop_now(void *argument)
+{
+	struct errand *errand = argument;
+	struct core *core = errand->core;
+	free(errand);
+	core_end(core);
+}
+
+static void handle_drain(void)
+{
+	bool now = traffic.draining; /* asked for the second time */
+	traffic.draining = true;
+	for (unsigned i = 0; i < traffic.core_count; i++)
+		errand_post(errand_new_or_end(&traffic.cores[i]), now ? stop_now : drain);
+}
+
 /* ---- retired: another traffic process has taken over, this one carries on with the connections that it has ----- */
 
 /* A core that has no more than tunnels needs neither the snapshot nor what it kept for speed. No other core hands connections
@@ -560,24 +576,6 @@ static void handle_retire(void)
 	traffic.retired = true;
 	for (unsigned i = 0; i < traffic.core_count; i++)
 		errand_post(errand_new_or_end(&traffic.cores[i]), retire);
-}
-
-/* ---- ending now ------------------------------------------------------------------------------------------------ */
-
-static void stop_now(void *argument)
-{
-	struct errand *errand = argument;
-	struct core *core = errand->core;
-	free(errand);
-	core_end(core);
-}
-
-static void handle_drain(void)
-{
-	bool now = traffic.draining; /* asked for the second time */
-	traffic.draining = true;
-	for (unsigned i = 0; i < traffic.core_count; i++)
-		errand_post(errand_new_or_end(&traffic.cores[i]), now ? stop_now : drain);
 }
 
 /* ---- the cores ------------------------------------------------------------------------------------------------ */
@@ -666,6 +664,8 @@ static void end_cores(void)
 		pthread_join(traffic.cores[i].thread, NULL);
 }
 
+/* ---- messages ------------------------------------------------------------------------------------------------- */
+
 /* What a retired process still takes. */
 static bool is_for_retired(uint32_t type)
 {
@@ -718,8 +718,6 @@ static void handle(const struct message *message, int descriptor)
 		give_up(message_type_text(message->type));
 	}
 }
-
-/* ---- messages ------------------------------------------------------------------------------------------------- */
 
 static int receive(struct message *message, int *descriptor)
 {
