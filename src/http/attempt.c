@@ -7,6 +7,9 @@
 
 #include <stdio.h>
 
+#define ERROR_LATENCY_US      UINT64_C(100000) /* what an error counts as while nothing else is known */
+#define ERROR_LATENCY_MOST_US UINT64_C(10000000)
+
 static struct upstream_core *upstream_of(struct http_exchange *exchange)
 {
 	return &exchange->core->upstream;
@@ -173,12 +176,26 @@ static void note_failure(struct http_exchange *exchange, enum http_outcome outco
 	}
 }
 
+/* A server that is broken often says so at once: it must not seem to be the fastest, and draw everybody. */
+static uint64_t latency_of_error(const struct http_exchange *exchange, uint64_t took_us)
+{
+	uint64_t before_us = atomic_load_explicit(&exchange->target->health->latency_us, memory_order_relaxed);
+	uint64_t slow_us = before_us == 0                          ? ERROR_LATENCY_US
+	                   : before_us < ERROR_LATENCY_MOST_US / 2 ? 2 * before_us
+	                                                           : ERROR_LATENCY_MOST_US;
+	return took_us > slow_us ? took_us : slow_us;
+}
+
 /* What least-latency measures: only requests whose whole body was in hand, so that a slow visitor does not count. */
 static void note_latency(struct http_exchange *exchange)
 {
-	if (exchange->group->group->balance == BALANCE_LEAST_LATENCY && !exchange->upload_begun && exchange->sent_us != 0 &&
-	    exchange->first_byte_us >= exchange->sent_us)
-		upstream_note_latency(upstream_of(exchange), exchange->target, exchange->first_byte_us - exchange->sent_us);
+	if (exchange->group->group->balance != BALANCE_LEAST_LATENCY || exchange->upload_begun || exchange->sent_us == 0 ||
+	    exchange->first_byte_us < exchange->sent_us)
+		return;
+	uint64_t took_us = exchange->first_byte_us - exchange->sent_us;
+	if (exchange->status >= 500)
+		took_us = latency_of_error(exchange, took_us);
+	upstream_note_latency(upstream_of(exchange), exchange->target, took_us);
 }
 
 static enum http_outcome try_once(struct http_exchange *exchange, struct upstream_place *place)

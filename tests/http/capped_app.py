@@ -3,7 +3,7 @@
 """An app with few processes, as a small Apache: capped_app.py ADDRESS PORT NAME JOURNAL
 
 Each connection keeps a process busy until it ends. Each request is a line of the journal ("begin NAME PATH", "end NAME PATH"); an
-answer takes as long as ?ms=N says, and with ?held=WORD until there is a file JOURNAL.WORD. GET /check is answered without a line.
+answer takes as long as ?ms=N says (none with ?broken=NAME of this app, which is a 500), and with ?held=WORD until there is a file JOURNAL.WORD. GET /check is answered without a line.
 Each connection that comes is a line "open NAME N": with it N connections are open that the other side has not closed. (One that
 is seen open was open when the new one came, so N is never more than what was open at once.)"""
 import os
@@ -27,13 +27,15 @@ def serve(connection, name, journal, journal_file):
             options = dict(urllib.parse.parse_qsl(query))
             if path != "/check":
                 os.write(journal, f"begin {name} {line[1]}\n".encode())
-                time.sleep(float(options.get("ms", "0")) / 1000)
+                if options.get("broken") != name:
+                    time.sleep(float(options.get("ms", "0")) / 1000)
                 while "held" in options and not os.path.exists(f"{journal_file}.{options['held']}"):
                     time.sleep(0.005)
                 os.write(journal, f"end {name} {line[1]}\n".encode())
             last = "close" in options
             body = name.encode()
-            head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n" + ("Connection: close\r\n" if last else "") + "\r\n"
+            status = "500 Broken" if options.get("broken") == name else "200 OK"
+            head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n" + ("Connection: close\r\n" if last else "") + "\r\n"
             connection.sendall(head.encode() + body)
             if last:
                 return
