@@ -318,8 +318,8 @@ static enum http_outcome await_answer(struct http_exchange *exchange)
 		}
 		if (answer == HTTP_DONE && exchange->response.status >= 200) {
 			exchange->first_byte_us = exchange->progress_us;
-			/* It may believe that the body will not come, and take what has come for its next request (RFC 9110 10.1.1). */
-			exchange->response.keep_alive &= continued;
+			/* It may have decided without the body, and take that for its next request (RFC 9110 10.1.1, RFC 9112 9.3). */
+			exchange->response.keep_alive &= continued && exchange_is_uploaded(exchange);
 			exchange->kept_answer_head = used;
 			upstream_worked(exchange->target);
 			return OUTCOME_OK;
