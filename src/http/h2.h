@@ -92,7 +92,7 @@ struct h2_stream {
 	/* and its body: buffers with room in front and behind for the framing of a chunk */
 	struct buffer pieces[H2_PIECES_MOST];
 	unsigned piece_count;
-	bool chunked, last_chunk_given, window_grown;
+	bool chunked, last_chunk_given;
 	uint32_t taken_bytes; /* content of `input`, given back to the window once it is used up */
 	uint32_t held_bytes;  /* content that is neither in `input` nor given back */
 	struct buffer input;  /* exchange->input */

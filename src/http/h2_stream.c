@@ -111,14 +111,15 @@ static bool give_window_back(struct h2_stream *stream)
 	return true;
 }
 
-/* It has a server: more may come at once. */
+/* It has a server: more may come at once. Looked at each time, because the first window shrinks only when the visitor has
+ * acknowledged noah's SETTINGS. */
 static bool grow_window(struct h2_stream *stream)
 {
 	struct h2_connection *connection = stream->connection;
 
-	if (stream->window_grown || stream->ended || stream->closed || connection->dead)
+	if (stream->ended || stream->closed || connection->dead ||
+	    nghttp2_session_get_stream_effective_local_window_size(connection->session, stream->id) >= (int32_t)H2_WINDOW_BYTES)
 		return true;
-	stream->window_grown = true;
 	if (nghttp2_session_set_local_window_size(connection->session, NGHTTP2_FLAG_NONE, stream->id, H2_WINDOW_BYTES) != 0)
 		return false;
 	h2_pump(connection);

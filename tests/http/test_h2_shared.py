@@ -66,11 +66,15 @@ def test_a_broken_connection_ends_at_once(front):
     front.wait_for_log("end=visitor-gone")
 
 
-def takes_and_answers(app, size):
+def takes(app, size):
     while size > 0:
-        piece = app.recv(1 << 16)
+        piece = app.recv(min(size, 1 << 16))
         assert piece
         size -= len(piece)
+
+
+def takes_and_answers(app, size):
+    takes(app, size)
     app.sendall(OK)
 
 
@@ -124,3 +128,16 @@ def test_uploads_that_wait_leave_room_for_others(tmp_path):
         assert visitor.answer(first) == (200, b"ok")
         reader.join()
         app.close()
+
+
+def test_an_upload_that_began_early_gets_the_large_window_too(front):
+    """The request came before its visitor had read noah's SETTINGS: their acknowledgement makes its window small, having a server large."""
+    with Visitor(front.address, front.port) as visitor:
+        stream = visitor.request(method="POST", more=[("content-length", "100000")], end=False)
+        with front.accept() as app:
+            read_until(app, b"\r\n\r\n")
+            visitor.send(frame(h2.DATA, 0, stream, b"x" * 1000))
+            takes(app, 1000)
+            visitor.send(frame(h2.SETTINGS, h2.ACK) + frame(h2.DATA, 0, stream, b"x" * 1000))
+            takes(app, 1000)
+            assert struct.unpack("!I", visitor.wait_for(h2.WINDOW_UPDATE, stream)[3])[0] >= 40000
