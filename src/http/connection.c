@@ -205,7 +205,8 @@ static enum http_fate choose_fate(const struct http_exchange *exchange)
 static bool begins_http2(struct http_client *client)
 {
 	struct stream *stream = &client->stream;
-	int64_t timeout_ms = http_routes_request_timeout_ms(client->core->routes, client->listener);
+	int64_t timeout_ms = http_routes_request_timeout_ms(client->core->routes, client->listener); /* for all pieces together */
+	uint64_t until_us = loop_now_us(client->core->loop) + (uint64_t)timeout_ms * 1000u;
 	enum net_result result = buffer_filled(&stream->input) > 0 ? NET_OK : stream_fill_now(stream);
 
 	if (strcmp(stream_protocol(stream), "h2") == 0)
@@ -216,7 +217,8 @@ static bool begins_http2(struct http_client *client)
 			return span_starts_with(bytes, h2_preface);
 		if (!span_starts_with(h2_preface, bytes))
 			return false;
-		result = stream_fill(stream, timeout_ms);
+		uint64_t now_us = loop_now_us(client->core->loop);
+		result = now_us < until_us ? stream_fill(stream, (int64_t)((until_us - now_us) / 1000u + 1)) : NET_TIMEOUT;
 	}
 	return false;
 }

@@ -265,3 +265,18 @@ def test_who_floods_with_pipelined_requests_holds_nobody_up(front):
             other.settimeout(3)
             other.sendall(flood[:48])
             assert read_until(other, b"\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+
+
+def test_half_a_preface_of_http_2_does_not_last(tmp_path):
+    """Its pieces have the time of a request's head together, not each: else a visitor would hold a stack for 24 times as long."""
+    with Front(tmp_path, timeouts="{ connect: 1s, answer: 5s, request: 1s, idle: 5s }") as front, \
+            contextlib.closing(front.visitor()) as visitor:
+        visitor.settimeout(0.7)
+        sent = 0
+        answer = None
+        while answer is None and sent < 12:
+            visitor.sendall(b"PRI * HTTP/2.0"[sent:sent + 1])
+            sent += 1
+            with contextlib.suppress(TimeoutError):
+                answer = visitor.recv(64)
+        assert answer is not None and answer.startswith(b"HTTP/1.1 408 ")
