@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define CONTROL_REST_MS     1000
 #define START_LOCK_TRIES    200
 #define START_LOCK_PAUSE_MS 10
 
@@ -175,6 +176,11 @@ void control_accept(struct supervisor *supervisor)
 		if (client->descriptor >= 0)
 			continue;
 		int descriptor = accept4(supervisor->control, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (descriptor < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
+			/* He stays in the socket's queue, and poll would report him again and again. */
+			log_write(LOG_WARNING, "a command waits: it cannot be taken now: %m");
+			supervisor->control_rests_until_us = clock_monotonic_us() + CONTROL_REST_MS * 1000;
+		}
 		if (descriptor < 0)
 			return;
 		*client = (struct control_client){.descriptor = descriptor};
@@ -319,6 +325,8 @@ void control_handle(struct supervisor *supervisor, struct control_client *client
 void control_expire(struct supervisor *supervisor)
 {
 	uint64_t now = clock_monotonic_us();
+	if (supervisor->control_rests_until_us <= now)
+		supervisor->control_rests_until_us = 0;
 	for (unsigned i = 0; i < CONTROL_CLIENTS_MOST; i++) {
 		struct control_client *client = &supervisor->clients[i];
 		if (client->descriptor >= 0 && client->waits == CLIENT_WAITS_NOT && client->deadline_us <= now)

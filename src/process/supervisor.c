@@ -344,6 +344,8 @@ static int next_timeout_ms(const struct supervisor *supervisor)
 		next = supervisor->stop_deadline_us;
 	if (supervisor->upgrade.stage != UPGRADE_NONE && supervisor->upgrade.deadline_us < next)
 		next = supervisor->upgrade.deadline_us;
+	if (supervisor->control_rests_until_us != 0 && supervisor->control_rests_until_us < next)
+		next = supervisor->control_rests_until_us;
 	for (unsigned i = 0; i < CONTROL_CLIENTS_MOST; i++) {
 		const struct control_client *client = &supervisor->clients[i];
 		if (client->descriptor >= 0 && client->waits == CLIENT_WAITS_NOT && client->deadline_us < next)
@@ -376,8 +378,8 @@ static void turn(struct supervisor *supervisor)
 		                             .events = POLLIN};
 	ready[0] = (struct pollfd){.fd = supervisor->signals, .events = POLLIN};
 	/* A program that takes over gets the requests that wait; a client that is taken now would be in its way. */
-	ready[1] =
-	    (struct pollfd){.fd = room && supervisor->upgrade.stage != UPGRADE_READY ? supervisor->control : -1, .events = POLLIN};
+	room = room && supervisor->upgrade.stage != UPGRADE_READY && supervisor->control_rests_until_us == 0;
+	ready[1] = (struct pollfd){.fd = room ? supervisor->control : -1, .events = POLLIN};
 	ready[2] =
 	    (struct pollfd){.fd = supervisor->upgrade.stage == UPGRADE_CHECKS ? supervisor->upgrade.output : -1, .events = POLLIN};
 	if (poll(ready, COUNT_OF(ready), next_timeout_ms(supervisor)) < 0) {

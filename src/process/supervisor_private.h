@@ -136,6 +136,7 @@ struct supervisor {
 	uint64_t keyring_looked_us;
 	int signals;
 	int control;
+	uint64_t control_rests_until_us; /* no descriptor was left for who connects there; 0: it does not */
 	struct control_client clients[CONTROL_CLIENTS_MOST];
 	uint64_t reload_deadline_us; /* 0: no reload is under way */
 	char *reload_words;          /* what the reload changed, for who asked */

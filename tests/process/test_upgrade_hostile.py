@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Upgrades when all that can go wrong does: the file turns bad in the middle, a stop comes, the new program does not come up while
-visitors are there, many of them in a row; and several noahs that start at the same moment."""
+"""The supervisor when much goes wrong: in an upgrade the file turns bad in the middle, a stop comes, the new program does not come
+up while visitors are there; no descriptor is left; and several noahs start at the same moment."""
 import contextlib
 import fcntl
 import http.client
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -80,6 +81,7 @@ def test_former_traffic_keeps_its_file_until_the_new_program_works(tmp_path, sit
             ending.set()
             visitor.join(30)
         assert seen == {(200, b"hello")}
+        noah.wait_ready()  # its watch starts anew; until then an upgrade is refused
         upgrade(noah)  # the new file counts with the next program that works, for connections of before too
         wait_for(lambda: redirects(site), 20, "the new file to be in force")
     shutil.rmtree(directory)
@@ -111,6 +113,26 @@ def test_stop_while_a_program_is_being_asked(tmp_path, site):
         assert busy.getresponse().read() == b"hello"
         busy.close()
         assert noah.stop() == 0
+
+
+def test_command_waits_while_no_descriptor_is_left(tmp_path, site):
+    # poll(2) refuses to look at more than may be open, so that most of its descriptors have to be listeners.
+    port = free_port("0.0.0.0")
+    more = "".join(f"""  more{number}.example:
+    on: [front]
+    listen: [{", ".join(f'"{local_address()}:{port}"' for _ in range(8))}]
+    apps: [web1:{site.app.port}]
+    check: {{ tcp: true, every: 1s, timeout: 1s }}
+""" for number in range(12))
+    with Noah(tmp_path, site.text(extra=more)) as noah:
+        used = max(map(int, os.listdir(f"/proc/{noah.process.pid}/fd"))) + 1
+        limits = resource.prlimit(noah.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(noah.process.pid, resource.RLIMIT_NOFILE, (used - 2, limits[1]))
+        with subprocess.Popen([BINARY, "status", "--json", "--control", noah.control], stdout=subprocess.PIPE) as command:
+            noah.wait_for_log("a command waits: it cannot be taken now: Too many open files")
+            assert site.get() == (200, b"hello")
+            resource.prlimit(noah.process.pid, resource.RLIMIT_NOFILE, limits)
+            assert b"example.com" in command.communicate(timeout=30)[0]
 
 
 def descriptors(noah):
