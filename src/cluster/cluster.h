@@ -3,8 +3,8 @@
  * cluster: the cluster file and what it becomes: one flat, validated, immutable snapshot.
  *
  * The snapshot is plain data without pointers, so that it can be handed between processes as a sealed memory file and mapped
- * where it lies. The supervisor and the commands load files; the other processes only map. One table of keys (keys_table.c) makes the
- * parser, the schema, the reference in docs/ and the words of a difference.
+ * where it lies. The supervisor and the commands load files; the other processes only map. One table of keys (keys_table.c) makes
+ * the parser, the schema, the reference in docs/ and the words of a difference.
  */
 #ifndef NOAH_CLUSTER_H
 #define NOAH_CLUSTER_H
@@ -14,7 +14,7 @@
 #include <stdio.h>
 
 #define CLUSTER_MAGIC   0x4e4f4148u
-#define CLUSTER_VERSION 2u /* layout; a process refuses a snapshot of another one */
+#define CLUSTER_VERSION 3u /* layout; a process refuses a snapshot of another one */
 
 /* Bounds of the grammar; going past one is an error that names it. */
 #define CLUSTER_NAME_SIZE         64u
@@ -32,8 +32,10 @@
 #define CLUSTER_CERTIFICATES_MOST 4u /* of one site */
 #define CLUSTER_SERVICES_MOST     32u
 #define CLUSTER_URL_SIZE          512u
-#define CLUSTER_PAGES_MOST        16u
+#define CLUSTER_PAGES_MOST        32u
 #define CLUSTER_PAGE_MOST_BYTES   65536u
+#define CLUSTER_NETWORKS_MOST     64u /* of one list */
+#define CLUSTER_INDEXES_MOST      4u
 #define CLUSTER_QUEUE_MOST        1024u /* requests that may wait for one server */
 #define CLUSTER_TARGETS_MOST      512u  /* different checked addresses; the board has room for those of two generations */
 
@@ -87,11 +89,63 @@ struct cluster_group {
 	uint32_t queue_timeout_ms; /* and how long */
 };
 
+/* A network: all addresses whose first `prefix` bits are these. */
+struct cluster_network {
+	uint8_t family;    /* 4 or 6; an IPv4 address in an IPv6 one (::ffff:0:0/96) counts as IPv4 */
+	uint8_t prefix;    /* 0 to 32 or 128 */
+	uint8_t bytes[16]; /* of IPv4 the first four; bits behind the prefix are 0 */
+};
+struct cluster_networks {
+	uint32_t count;
+	struct cluster_network list[CLUSTER_NETWORKS_MOST];
+};
+
+/* So many in so long; most 0: no limit. */
+struct cluster_rate {
+	uint32_t most;
+	uint32_t period_ms;
+};
+
 /* What one request may cost. */
 struct cluster_limits {
-	uint32_t answer_timeout_ms;  /* between two pieces of an app's answer */
-	uint32_t request_timeout_ms; /* between two pieces of a visitor's request */
-	uint64_t body_most_bytes;    /* of a request; 0: no limit */
+	uint32_t answer_timeout_ms;    /* between two pieces of an app's answer */
+	uint32_t request_timeout_ms;   /* between two pieces of a visitor's request */
+	uint64_t body_most_bytes;      /* of a request; 0: no limit */
+	uint32_t rate_least;           /* bytes a second that a visitor must send of his request, or take of his answer; 0: none */
+	uint32_t request_buffer_bytes; /* so much of a body is awaited before a server gets the request; 0: none */
+	uint32_t answer_buffer_bytes;  /* so much of an answer is taken from its server while its visitor is slow; 0: none */
+	struct cluster_rate requests;  /* from one address; counted by itself for each site and route that says it */
+};
+
+/* Who is let in. */
+struct cluster_access {
+	struct cluster_networks allow;      /* when there are some, only they */
+	struct cluster_networks deny;       /* not they */
+	char users_file[CLUSTER_PATH_SIZE]; /* names and hashed passwords (htpasswd); "": nobody is asked */
+	uint32_t users;                     /* 1 + index into pages: what was in the file; 0: nobody is asked */
+	char realm[CLUSTER_NAME_SIZE];      /* what the browser shows when it asks */
+};
+
+enum cluster_compress { COMPRESS_NONE, COMPRESS_SAFE, COMPRESS_ALL };
+#define CLUSTER_NO_EXPIRY UINT32_MAX
+
+/* What becomes of answers on their way out. */
+struct cluster_answers {
+	uint8_t compress;      /* enum cluster_compress: SAFE leaves those alone that set cookies */
+	uint8_t hide_versions; /* a server's Server and X-Powered-By are left out */
+	uint32_t expires_s;    /* for GET's answers that do not say it themselves; CLUSTER_NO_EXPIRY: nothing is said */
+};
+
+/* Files that noah serves itself. */
+enum cluster_missing { MISSING_APPS, MISSING_NOT_FOUND, MISSING_TRY };
+struct cluster_static {
+	char root[CLUSTER_PATH_SIZE];                            /* absolute; "": no files */
+	uint32_t match_count;                                    /* 0: every type that noah knows */
+	char match[CLUSTER_ROUTE_TYPES_MOST][CLUSTER_TYPE_SIZE]; /* as types of a route */
+	uint32_t index_count;                                    /* at least one, if there is a root */
+	char index[CLUSTER_INDEXES_MOST][CLUSTER_NAME_SIZE];     /* names of files that stand for their directory */
+	uint8_t missing;                                         /* enum cluster_missing: who is asked for what is not here */
+	struct cluster_group servers;                            /* of MISSING_TRY: one after another until one has it */
 };
 
 struct cluster_listen {
@@ -116,6 +170,23 @@ struct cluster_route {
 	uint16_t redirect_status;        /* 301, 302, 307, 308 */
 	struct cluster_group group;      /* app_count 0: the site's; what it does not say is as the site says */
 	struct cluster_limits limits;    /* as the site says, where it does not */
+	struct cluster_access access;    /* the same; allow, deny and users each as a whole */
+	struct cluster_answers answers;  /* the same */
+	struct cluster_static files;     /* the site's, as a whole, where it says neither `static` nor `apps` */
+};
+
+/* Pages of a site's own for answers of noah's own. */
+#define CLUSTER_ERROR_PAGES(X)                       \
+	X(ERROR_PAGE_403, "403", "refused")              \
+	X(ERROR_PAGE_404, "404", "not found")            \
+	X(ERROR_PAGE_429, "429", "too many requests")    \
+	X(ERROR_PAGE_50X, "50x", "no server can answer") \
+	X(ERROR_PAGE_MAINTENANCE, "maintenance", "an administrator has said so")
+enum cluster_error_page {
+#define X(name, key, when) name,
+	CLUSTER_ERROR_PAGES(X)
+#undef X
+	    ERROR_PAGE_COUNT
 };
 
 struct cluster_site {
@@ -127,6 +198,11 @@ struct cluster_site {
 	uint64_t on; /* bit for each server that runs the front of this site */
 	struct cluster_group group;
 	struct cluster_limits limits;
+	struct cluster_access access;
+	struct cluster_answers answers;
+	struct cluster_static files;
+	uint32_t error_pages[ERROR_PAGE_COUNT]; /* 1 + index into pages; 0: noah's own */
+	char error_page_files[ERROR_PAGE_COUNT][CLUSTER_PATH_SIZE];
 	uint32_t idle_timeout_ms; /* keep-alive between requests; tunnels */
 	uint32_t certificate_count;
 	struct cluster_certificate certificates[CLUSTER_CERTIFICATES_MOST];
@@ -193,6 +269,22 @@ struct cluster_admin {
 	struct address listen[CLUSTER_LISTEN_MOST];
 };
 
+/* What one address may ask of all sites together, on each server that noah runs on. */
+struct cluster_visitors {
+	struct cluster_rate requests;
+	uint32_t connections_most;      /* at the same time; 0: no limit */
+	uint32_t ban_ms;                /* who asks too often gets 403 for so long; 0: only 429 while it is too often */
+	struct cluster_networks exempt; /* never limited */
+};
+
+/* Proxies in front of noah, whose word about the visitor is taken. */
+enum cluster_told_by { TOLD_BY_FORWARDED_FOR, TOLD_BY_PROXY_PROTOCOL };
+struct cluster_front_ends {
+	struct cluster_networks from; /* none: there are none */
+	uint8_t told_by;              /* enum cluster_told_by */
+	uint8_t only;                 /* nobody else is answered */
+};
+
 struct cluster {
 	uint32_t magic;
 	uint32_t version;
@@ -209,6 +301,8 @@ struct cluster {
 	struct cluster_service services[CLUSTER_SERVICES_MOST];
 	struct cluster_log log;
 	struct cluster_admin admin;
+	struct cluster_visitors visitors;
+	struct cluster_front_ends front_ends;
 	uint32_t page_count;
 	struct cluster_page pages[CLUSTER_PAGES_MOST];
 };
@@ -228,7 +322,8 @@ struct cluster_walk {
 	const struct cluster_site *site;   /* NULL: a service's */
 	const struct cluster_route *route; /* NULL: the site's own */
 	const struct cluster_service *service;
-	uint32_t next; /* private */
+	const struct cluster_static *files; /* the servers that are tried for what is missing among these; NULL: another group */
+	uint32_t next;                      /* private */
 };
 bool cluster_walk_groups(const struct cluster *cluster, struct cluster_walk *walk) MUST_CHECK;
 

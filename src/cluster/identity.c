@@ -143,10 +143,11 @@ const char *cluster_target_key(const struct cluster_check *check, const struct a
 	return out;
 }
 
-/* Places are numbered: a site's own group, then its routes', site by site; then the services'. */
+/* Places are numbered: a site's own group and the one for what is missing among its files, then those of its routes, site by
+ * site; then the services'. */
 bool cluster_walk_groups(const struct cluster *cluster, struct cluster_walk *walk)
 {
-	const uint32_t each = CLUSTER_ROUTES_MOST + 1, of_sites = cluster->site_count * each;
+	const uint32_t each = 2 * (CLUSTER_ROUTES_MOST + 1), of_sites = cluster->site_count * each;
 
 	while (walk->next < of_sites + cluster->service_count) {
 		uint32_t place = walk->next++;
@@ -155,13 +156,14 @@ bool cluster_walk_groups(const struct cluster *cluster, struct cluster_walk *wal
 			walk->site = NULL;
 			walk->route = NULL;
 			walk->service = service;
+			walk->files = NULL;
 			walk->group = &service->group;
 			walk->name = service->name;
 			walk->on = service->on;
 			return true;
 		}
 		const struct cluster_site *site = &cluster->sites[place / each];
-		uint32_t route = place % each;
+		uint32_t route = place % each / 2;
 		if (route > site->route_count) {
 			walk->next = (place / each + 1) * each;
 			continue;
@@ -169,7 +171,8 @@ bool cluster_walk_groups(const struct cluster *cluster, struct cluster_walk *wal
 		walk->site = site;
 		walk->route = route == 0 ? NULL : &site->routes[route - 1];
 		walk->service = NULL;
-		walk->group = route == 0 ? &site->group : &walk->route->group;
+		walk->files = place % 2 == 0 ? NULL : route == 0 ? &site->files : &walk->route->files;
+		walk->group = walk->files != NULL ? &walk->files->servers : route == 0 ? &site->group : &walk->route->group;
 		walk->name = site->name;
 		walk->on = site->on;
 		if (walk->group->app_count > 0)

@@ -304,7 +304,7 @@ void http_log_fill(struct log_entry *entry, const struct http_exchange *exchange
 	uint64_t now_us = exchange_now_us(exchange);
 
 	*entry = (struct log_entry){.wall_us = http_core_wall_us(exchange->core), .failure = failure};
-	entry->client = span_of(exchange->client->from, exchange->client->from_size);
+	entry->client = exchange->from;
 	fill_request(entry, exchange);
 	entry->site = text_or_none(exchange->site != NULL ? exchange->site->name : NULL);
 	entry->server = text_or_none(exchange->target != NULL ? exchange->target->text : NULL);

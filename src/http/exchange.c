@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The life of one request and its answer, the same for every visitor, whatever he speaks: route, attempt, and how it ended.
+ * The life of one request and its answer, the same for every visitor, whatever he speaks: for which site, is he let in, can it be
+ * answered at once, by which server; and how it ended.
  * connection.c calls it for HTTP/1.1, h2_stream.c for HTTP/2, each in its own task.
  */
 #include "http/http_private.h"
@@ -28,6 +29,8 @@ void http_exchange_begin(struct http_exchange *exchange, struct http_client *cli
 	memset(exchange, 0, offsetof(struct http_exchange, detail) + 1);
 	exchange->core = client->core;
 	exchange->client = client;
+	exchange->from = span_of(client->from, client->from_size);
+	exchange->secure = stream_is_secure(&client->stream);
 	exchange->routes = http_routes_ref(client->core->routes);
 	exchange->started_us = exchange_now_us(exchange);
 }
@@ -40,6 +43,10 @@ void http_exchange_end(struct http_exchange *exchange)
 enum http_outcome http_exchange_run(struct http_exchange *exchange)
 {
 	enum http_outcome outcome = http_route(exchange);
+	if (outcome == OUTCOME_OK)
+		outcome = http_admit(exchange);
+	if (outcome == OUTCOME_OK)
+		outcome = http_direct(exchange);
 	if (outcome == OUTCOME_OK)
 		outcome = http_attempt(exchange);
 	return outcome;
@@ -79,8 +86,8 @@ void http_exchange_conclude(struct http_exchange *exchange, enum http_outcome ou
 	if (status != 0 && !exchange->answer_begun) {
 		/* What follows a CONNECT, or an Upgrade, was meant for the far end of a tunnel, and may be of somebody else's making. */
 		exchange->keep = exchange->parsed && exchange->request.keep_alive && exchange_is_uploaded(exchange) &&
-		                 exchange->request.method != HTTP_METHOD_CONNECT && !exchange->request.upgrade && !exchange->core->draining &&
-		                 outcome != OUTCOME_STOPPING;
+		                 exchange->request.method != HTTP_METHOD_CONNECT && !exchange->request.upgrade &&
+		                 !exchange->core->draining && outcome != OUTCOME_STOPPING;
 		answer(exchange, outcome, status);
 	}
 	http_count_exchange(exchange);

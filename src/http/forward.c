@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * One try of a request on one connection to a server: send it, wait for the answer, relay the answer. Read http_forward first.
+ * One try of a request on one connection to a server: send it and wait for the answer, which relay.c passes on. Read http_forward
+ * first.
  *
  * A small request costs two system calls here each way: one write of the head with what has come of the body, one read of the
  * answer's. A body never holds more than the two input buffers; who does not read makes the other side wait.
@@ -14,7 +15,6 @@
 
 static enum http_outcome send_request(struct http_exchange *exchange);
 static enum http_outcome await_answer(struct http_exchange *exchange);
-static enum http_outcome relay_answer(struct http_exchange *exchange);
 
 enum http_outcome http_forward(struct http_exchange *exchange)
 {
@@ -23,7 +23,7 @@ enum http_outcome http_forward(struct http_exchange *exchange)
 	if (outcome == OUTCOME_OK)
 		outcome = await_answer(exchange);
 	if (outcome == OUTCOME_OK)
-		outcome = relay_answer(exchange);
+		outcome = http_relay(exchange);
 	return outcome;
 }
 
@@ -44,14 +44,13 @@ static void write_forwarded_for(struct http_writer *writer, const struct http_ex
 			http_write(writer, SPAN(", "));
 		}
 	}
-	http_write(writer, span_of(exchange->client->from, exchange->client->from_size));
+	http_write(writer, exchange->from);
 	http_write(writer, SPAN("\r\n"));
 }
 
 static void write_request_head(struct http_writer *writer, const struct http_exchange *exchange)
 {
 	const struct http_request *request = &exchange->request;
-	struct span from = span_of(exchange->client->from, exchange->client->from_size);
 	struct span host = http_text(&request->head, request->host);
 	/* What a stranger says about itself that only a proxy in front of the app may say is replaced or left out. */
 	uint64_t without = HTTP_SET(HTTP_FIELD_X_FORWARDED_FOR) | HTTP_SET(HTTP_FIELD_X_FORWARDED_PROTO) |
@@ -64,9 +63,9 @@ static void write_request_head(struct http_writer *writer, const struct http_exc
 		without |= HTTP_SET(HTTP_FIELD_MAX_FORWARDS);
 	http_write_request(writer, request, without, span_of_text(exchange->site->name));
 	write_forwarded_for(writer, exchange);
-	http_write(writer, stream_is_secure(&exchange->client->stream) ? SPAN("X-Forwarded-Proto: https\r\nX-Real-IP: ")
-	                                                                : SPAN("X-Forwarded-Proto: http\r\nX-Real-IP: "));
-	http_write(writer, from);
+	http_write(writer, exchange->secure ? SPAN("X-Forwarded-Proto: https\r\nX-Real-IP: ")
+	                                    : SPAN("X-Forwarded-Proto: http\r\nX-Real-IP: "));
+	http_write(writer, exchange->from);
 	http_write(writer, SPAN("\r\nVia: "));
 	http_write(writer, exchange_version(exchange));
 	http_write(writer, SPAN(" noah\r\n"));
@@ -190,9 +189,7 @@ static enum http_outcome wait_for_any(struct http_exchange *exchange)
 	return OUTCOME_STOPPING;
 }
 
-/* Gets at least one byte more from the server, while the rest of the request goes out. OUTCOME_SERVER_CLOSED: it has ended its
- * side in order; OUTCOME_ANSWER_CUT: it broke off. */
-static enum http_outcome fill_from_server(struct http_exchange *exchange)
+enum http_outcome http_fill_from_server(struct http_exchange *exchange)
 {
 	struct stream *server = &exchange->server->stream;
 
@@ -227,7 +224,7 @@ static enum http_outcome fill_from_server(struct http_exchange *exchange)
 
 /* ---- the answer's head --------------------------------------------------------------------------------------------- */
 
-static enum http_outcome bad_answer(struct http_exchange *exchange, const char *what)
+enum http_outcome http_bad_answer(struct http_exchange *exchange, const char *what)
 {
 	snprintf(exchange->detail, sizeof(exchange->detail), "%s: %s", exchange->target->text, what);
 	return OUTCOME_BAD_ANSWER;
@@ -240,7 +237,7 @@ static enum http_outcome bad_head(struct http_exchange *exchange, enum http_faul
 	struct span came = buffer_span(&exchange->server->stream.input);
 
 	if (fault != HTTP_FAULT_STATUS_LINE)
-		return bad_answer(exchange, http_fault_text(fault));
+		return http_bad_answer(exchange, http_fault_text(fault));
 	for (size_t i = 0; i < came.size && i < FIRST_BYTES_SHOWN; i++) {
 		unsigned char byte = (unsigned char)came.start[i];
 		if (byte >= 0x20 && byte < 0x7f && byte != '%')
@@ -270,9 +267,9 @@ static enum http_outcome ended_early(struct http_exchange *exchange)
 static enum http_outcome got_interim(struct http_exchange *exchange, unsigned count, size_t used)
 {
 	if (exchange->response.status == 101)
-		return bad_answer(exchange, "101 Switching Protocols to a request that did not ask for it");
+		return http_bad_answer(exchange, "101 Switching Protocols to a request that did not ask for it");
 	if (count > HTTP_INTERIM_MOST)
-		return bad_answer(exchange, "too many interim answers");
+		return http_bad_answer(exchange, "too many interim answers");
 	enum http_outcome outcome = exchange->visitor->send_interim(exchange);
 	buffer_consume(&exchange->server->stream.input, used);
 	return outcome;
@@ -286,8 +283,8 @@ static bool is_end_of_idle_time(const struct http_exchange *exchange)
 	       exchange->tries < UPSTREAM_TRIES_MOST && http_attempt_may_repeat(exchange);
 }
 
-/* Until the final head is in exchange->response; it stays in the server's input buffer. OUTCOME_TUNNEL: there is none, the connection has
- * changed its protocol. */
+/* Until the final head is in exchange->response; it stays in the server's input buffer. OUTCOME_TUNNEL: there is none, the
+ * connection has changed its protocol. */
 static enum http_outcome await_answer(struct http_exchange *exchange)
 {
 	struct buffer *input = &exchange->server->stream.input;
@@ -329,138 +326,11 @@ static enum http_outcome await_answer(struct http_exchange *exchange)
 			outcome = got_interim(exchange, ++interims, used);
 			progress = (struct http_progress){0};
 		} else {
-			outcome = fill_from_server(exchange);
+			outcome = http_fill_from_server(exchange);
 		}
 		if (outcome == OUTCOME_SERVER_CLOSED || outcome == OUTCOME_ANSWER_CUT)
 			return ended_early(exchange);
 		if (outcome != OUTCOME_OK)
 			return outcome;
 	}
-}
-
-/* ---- relaying the answer ------------------------------------------------------------------------------------------- */
-
-/* What of the server's input goes on to the visitor. */
-struct gathering {
-	struct iovec parts[HTTP_BODY_PARTS];
-	unsigned count;
-	size_t used; /* bytes of the input that are dealt with once the parts are sent */
-	char chunk_header[HTTP_CHUNK_HEADER_SIZE];
-};
-
-static void gather(struct gathering *gathering, const char *start, size_t size)
-{
-	if (size > 0)
-		gathering->parts[gathering->count++] = (struct iovec){.iov_base = (void *)(uintptr_t)start, .iov_len = size};
-}
-
-/* False: the server's body is malformed. */
-static bool gather_body(struct http_exchange *exchange, struct gathering *gathering)
-{
-	const struct buffer *input = &exchange->server->stream.input;
-	struct http_body *body = &exchange->download;
-	struct http_step step;
-
-	while (!body->done && gathering->used < buffer_filled(input) && gathering->count + 3 <= HTTP_BODY_PARTS) {
-		struct span bytes = buffer_span(input);
-		bytes.start += gathering->used;
-		bytes.size -= gathering->used;
-		if (!http_body_next(body, bytes, &step, &exchange->fault))
-			return false;
-		ASSERT(step.skip + step.forward + step.drop > 0);
-		if (body->passing == PASS_WRAPPED)
-			gather(gathering, gathering->chunk_header, http_chunk_header(step.forward, gathering->chunk_header));
-		gather(gathering, bytes.start + step.skip, step.forward);
-		if (body->passing == PASS_WRAPPED)
-			gather(gathering, "\r\n", 2);
-		gathering->used += step.skip + step.forward + step.drop;
-	}
-	return true;
-}
-
-static enum http_outcome bad_body(struct http_exchange *exchange)
-{
-	return bad_answer(exchange, http_fault_text(exchange->fault));
-}
-
-/* The head or more of the body has gone to the visitor. */
-static enum http_outcome sent(struct http_exchange *exchange, const struct gathering *gathering, enum http_outcome outcome)
-{
-	if (outcome != OUTCOME_OK)
-		return outcome;
-	buffer_consume(&exchange->server->stream.input, gathering->used);
-	exchange->progress_us = exchange_now_us(exchange);
-	return OUTCOME_OK;
-}
-
-/* One field of this name only, and it is noah's (RFC 6797 8.1: a browser reads the first). */
-static void drop_hsts_of_server(struct http_head *head)
-{
-	for (unsigned i = 0; i < head->field_count; i++) {
-		if (span_equal_nocase(http_text(head, head->fields[i].name), SPAN("Strict-Transport-Security")))
-			head->fields[i].dropped = true;
-	}
-}
-
-/* The head, and with it what has already come of the body: one write. */
-static enum http_outcome relay_head(struct http_exchange *exchange)
-{
-	struct gathering gathering = {.used = exchange->kept_answer_head};
-
-	exchange->status = exchange->response.status;
-	exchange->visitor->choose_framing(exchange);
-	if (!gather_body(exchange, &gathering))
-		return bad_body(exchange);
-	if (exchange->hsts.size > 0)
-		drop_hsts_of_server(&exchange->response.head);
-	http_answer_fields(exchange);
-	return sent(exchange, &gathering,
-	            exchange->visitor->send_head(exchange, gathering.parts, gathering.count, exchange->download.done));
-}
-
-/* The server's side has ended: in order, or not. */
-static enum http_outcome body_ended(struct http_exchange *exchange, enum http_outcome outcome)
-{
-	struct http_body *body = &exchange->download;
-
-	if (outcome == OUTCOME_SERVER_CLOSED && body->until_close) {
-		body->done = true;
-		return exchange->visitor->send_body(exchange, NULL, 0, true);
-	}
-	if (outcome == OUTCOME_SERVER_CLOSED || outcome == OUTCOME_ANSWER_CUT) {
-		snprintf(exchange->detail, sizeof(exchange->detail), "%s closed the connection in the middle of its answer",
-		         exchange->target->text);
-		return OUTCOME_ANSWER_CUT;
-	}
-	return outcome;
-}
-
-static enum http_outcome relay_body_piece(struct http_exchange *exchange)
-{
-	struct gathering gathering = {.count = 0};
-
-	if (buffer_filled(&exchange->server->stream.input) == 0) {
-		enum http_outcome outcome = fill_from_server(exchange);
-		if (outcome != OUTCOME_OK)
-			return body_ended(exchange, outcome);
-	}
-	if (!gather_body(exchange, &gathering))
-		return bad_body(exchange);
-	enum http_outcome outcome = OUTCOME_OK;
-	if (gathering.count > 0 || exchange->download.done)
-		outcome = exchange->visitor->send_body(exchange, gathering.parts, gathering.count, exchange->download.done);
-	return sent(exchange, &gathering, outcome);
-}
-
-static enum http_outcome relay_answer(struct http_exchange *exchange)
-{
-	enum http_outcome outcome = relay_head(exchange);
-
-	for (unsigned round = 1; outcome == OUTCOME_OK && !exchange->download.done; round++) {
-		if (round % HTTP_ROUNDS_AT_ONCE == 0 && task_yield() == WAIT_CANCELLED)
-			return OUTCOME_STOPPING;
-		outcome = relay_body_piece(exchange);
-	}
-	exchange->answer_whole = outcome == OUTCOME_OK;
-	return outcome;
 }

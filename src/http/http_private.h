@@ -199,13 +199,23 @@ struct http_exchange {
 	struct buffer *input;       /* what comes of the request's body; HTTP/1: the client's own input buffer */
 	struct wait_queue *changed; /* woken when `fill` or `is_gone` may say something new */
 	struct http_routes *routes; /* its own reference */
+	struct span from;           /* the visitor's address: his connection's, or what a trusted front end says */
+	bool secure;                /* he came with TLS: to noah, or to a trusted front end */
+	struct span path;           /* normalised (task's arena) where a route or a file is looked for; otherwise empty */
+
 	/* NULL until routed */
 	const struct cluster_site *site;
 	const struct cluster_route *route; /* and when none of the site's matches */
+	const struct site_entry *entry;    /* of the site (route.h) */
 	const struct cluster_limits *limits;
-	struct upstream_group *group; /* NULL too when no server is needed */
-	struct span hsts;             /* Strict-Transport-Security of every answer; empty: none */
-	struct span location;         /* of OUTCOME_REDIRECTED */
+	const struct cluster_access *access;
+	const struct cluster_answers *answers;
+	const struct cluster_static *files; /* NULL: none are served here */
+	struct span rest;                   /* of the path, behind the route's prefix */
+	bool by_exact_name;                 /* the Host is one of the site's names, not matched by a wildcard */
+	struct upstream_group *group;       /* NULL too when no server is needed */
+	struct span hsts;                   /* Strict-Transport-Security of every answer; empty: none */
+	struct span location;               /* of OUTCOME_REDIRECTED */
 	int redirect_status;
 	const struct cluster_page *page; /* of OUTCOME_PAGE */
 
@@ -319,8 +329,16 @@ void http_routes_unref(struct http_routes *routes);
 bool http_routes_add_listener(struct http_core *core, struct http_routes *routes) MUST_CHECK;
 /* Timeouts for a connection whose site is not known yet. */
 int64_t http_routes_request_timeout_ms(const struct http_routes *routes, unsigned listener);
-/* Finds exchange->site, route, limits and group, and refuses or answers what needs no server. */
+/* Finds exchange->site and route and what holds there; refuses what is for nobody here. */
 enum http_outcome http_route(struct http_exchange *exchange) MUST_CHECK;
+/* Refuses or answers what needs neither a file nor a server: redirects, pages, what is too large. */
+enum http_outcome http_direct(struct http_exchange *exchange) MUST_CHECK;
+
+/* ---- who is let in (admit.c) ------------------------------------------------------------------------------------- */
+
+/* After http_route, before anything is done for him. */
+enum http_outcome http_admit(struct http_exchange *exchange) MUST_CHECK;
+
 /* The answers to OUTCOME_REDIRECTED and OUTCOME_PAGE. (redirect.c) */
 void http_answer_redirect(struct http_exchange *exchange);
 void http_answer_page(struct http_exchange *exchange);
@@ -342,6 +360,13 @@ bool http_attempt_may_move(struct http_exchange *exchange) MUST_CHECK;
 bool http_attempt_may_repeat(const struct http_exchange *exchange);
 /* One try on exchange->server. (forward.c) */
 enum http_outcome http_forward(struct http_exchange *exchange) MUST_CHECK;
+/* Gets at least one byte more from the server, while the rest of the request goes out. OUTCOME_SERVER_CLOSED: it has ended its
+ * side in order; OUTCOME_ANSWER_CUT: it broke off. (forward.c) */
+enum http_outcome http_fill_from_server(struct http_exchange *exchange) MUST_CHECK;
+/* The answer cannot be relayed: says why in exchange->detail. OUTCOME_BAD_ANSWER. (forward.c) */
+enum http_outcome http_bad_answer(struct http_exchange *exchange, const char *what) MUST_CHECK;
+/* Passes the answer on whose head is in exchange->response, and all of its body. (relay.c) */
+enum http_outcome http_relay(struct http_exchange *exchange) MUST_CHECK;
 /* Moves the request's body on as far as it goes without waiting. OUTCOME_OK also when it waits. (upload.c) */
 enum http_outcome http_upload_step(struct http_exchange *exchange) MUST_CHECK;
 

@@ -33,7 +33,7 @@ static struct span path_of(const struct http_exchange *exchange)
 static void add_origin(struct place *place, const struct http_exchange *exchange, const struct site_entry *entry, bool secure,
                        struct span host)
 {
-	bool was_secure = stream_is_secure(&exchange->client->stream);
+	bool was_secure = exchange->secure;
 	/* Who comes to the same scheme stays at the port that he named; the port of the other one is that of its listener. */
 	unsigned port = secure == was_secure ? exchange->request.host_port : entry->https_port;
 	char text[8];
@@ -63,24 +63,25 @@ static bool place_make(struct place *place, const struct http_exchange *exchange
 }
 
 /* What the route says: an address, or a path on this site (below `origin`), and what followed its prefix if it ends in '/'. */
-static void add_target(struct place *place, const struct route_entry *route, struct span rest)
+static void add_target(struct place *place, const struct cluster_route *route, struct span rest)
 {
-	struct span target = span_of_text(route->route->redirect);
+	struct span target = span_of_text(route->redirect);
 
 	add(place, target);
 	if (target.size > 0 && target.start[target.size - 1] == '/')
 		add(place, rest);
 }
 
-enum http_outcome redirect_if_needed(struct http_exchange *exchange, const struct site_entry *entry, bool by_exact_name,
-                                     const struct route_entry *route, struct span rest)
+enum http_outcome redirect_if_needed(struct http_exchange *exchange)
 {
+	const struct site_entry *entry = exchange->entry;
+	const struct cluster_route *route = exchange->route;
 	const struct http_request *request = &exchange->request;
 	struct span host = http_text(&request->head, request->host_name);
 	bool was_secure = stream_is_secure(&exchange->client->stream);
 	bool secure = was_secure || (entry->site->redirect_to_https && entry->https_port != 0);
-	bool rename = entry->canonical.size > 0 && by_exact_name && !span_equal_nocase(host, entry->canonical);
-	bool routed = route != NULL && route->route->redirect[0] != '\0';
+	bool rename = entry->canonical.size > 0 && exchange->by_exact_name && !span_equal_nocase(host, entry->canonical);
+	bool routed = route != NULL && route->redirect[0] != '\0';
 	bool moved = (secure != was_secure || rename) && !span_starts_with(path_of(exchange), SPAN(ACME));
 	struct place place;
 
@@ -94,17 +95,17 @@ enum http_outcome redirect_if_needed(struct http_exchange *exchange, const struc
 	}
 	if (!place_make(&place, exchange))
 		return OUTCOME_NO_RESOURCES;
-	if (moved && (!routed || route->route->redirect[0] == '/'))
+	if (moved && (!routed || route->redirect[0] == '/'))
 		add_origin(&place, exchange, entry, secure, host);
 	if (routed)
-		add_target(&place, route, rest);
+		add_target(&place, route, exchange->rest);
 	else
 		add(&place, path_of(exchange));
 	add_query(&place, exchange);
 	exchange->location = span_of(place.text, place.size);
 	/* 308 keeps the method and the body of a POST; 301 is what the oldest programs know. */
 	bool reading = request->method == HTTP_METHOD_GET || request->method == HTTP_METHOD_HEAD;
-	exchange->redirect_status = routed ? route->route->redirect_status : reading ? 301 : 308;
+	exchange->redirect_status = routed ? route->redirect_status : reading ? 301 : 308;
 	return OUTCOME_REDIRECTED;
 }
 

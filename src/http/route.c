@@ -83,6 +83,7 @@ static bool fill_site(struct site_entry *entry, const struct cluster_site *site,
 	if (site->hsts_s > 0)
 		entry->hsts_size = (uint8_t)snprintf(entry->hsts, sizeof(entry->hsts), "max-age=%u", site->hsts_s);
 	entry->board_row = board_site_row(view->core->board, site->name);
+	entry->needs_path = site->route_count > 0 || site->files.root[0] != '\0';
 	return route_compile(entry, view);
 }
 
@@ -261,25 +262,29 @@ static enum http_outcome check_limits(struct http_exchange *exchange)
 
 /* ---- finding ---------------------------------------------------------------------------------------------------- */
 
-/* Which route of the site, and whether the request must go elsewhere. */
-static enum http_outcome take_route(struct http_exchange *exchange, const struct site_entry *entry, bool by_exact_name)
+/* Which route of the site, and what holds there. */
+static enum http_outcome take_route(struct http_exchange *exchange)
 {
+	const struct site_entry *entry = exchange->entry;
 	const struct route_entry *route = NULL;
 	struct route_path path;
-	struct span rest = {NULL, 0};
 
-	if (entry->route_count > 0) {
+	if (entry->needs_path) {
 		enum http_outcome outcome = route_read_path(exchange, &path);
 		if (outcome != OUTCOME_OK)
 			return outcome;
-		route = route_find(entry, &path, &rest);
+		exchange->path = path.path;
+		route = route_find(entry, &path, &exchange->rest);
 	}
 	if (route != NULL) {
 		exchange->route = route->route;
 		exchange->limits = &route->route->limits;
+		exchange->access = &route->route->access;
+		exchange->answers = &route->route->answers;
+		exchange->files = route->route->files.root[0] != '\0' ? &route->route->files : NULL;
 		exchange->group = route->group;
 	}
-	return redirect_if_needed(exchange, entry, by_exact_name, route, rest);
+	return OUTCOME_OK;
 }
 
 /* Names are compared in lower case; one that is too long is nobody's. */
@@ -310,24 +315,34 @@ static bool is_misdirected(struct http_exchange *exchange, struct span host)
 enum http_outcome http_route(struct http_exchange *exchange)
 {
 	const struct http_request *request = &exchange->request;
-	bool by_exact_name = false;
 	char name[CLUSTER_HOST_SIZE];
 	struct span host = lower_host(http_text(&request->head, request->host_name), name);
-	int site = find_site(exchange->routes, exchange->client->listener, host, &by_exact_name);
+	int site = find_site(exchange->routes, exchange->client->listener, host, &exchange->by_exact_name);
 
 	if (request->method == HTTP_METHOD_CONNECT || request->method == HTTP_METHOD_TRACE)
 		return refuse_method(exchange, "here");
 	if (site < 0)
 		return OUTCOME_UNKNOWN_SITE;
 	const struct site_entry *entry = &exchange->routes->sites[site];
+	exchange->entry = entry;
 	exchange->site = entry->site;
 	exchange->limits = &entry->site->limits;
+	exchange->access = &entry->site->access;
+	exchange->answers = &entry->site->answers;
+	exchange->files = entry->site->files.root[0] != '\0' ? &entry->site->files : NULL;
 	exchange->group = entry->group;
 	if (is_misdirected(exchange, host))
 		return OUTCOME_MISDIRECTED;
-	if (entry->hsts_size > 0 && stream_is_secure(&exchange->client->stream))
+	if (entry->hsts_size > 0 && exchange->secure)
 		exchange->hsts = span_of(entry->hsts, entry->hsts_size);
-	enum http_outcome outcome = take_route(exchange, entry, by_exact_name);
+	return take_route(exchange);
+}
+
+enum http_outcome http_direct(struct http_exchange *exchange)
+{
+	const struct http_request *request = &exchange->request;
+	enum http_outcome outcome = redirect_if_needed(exchange);
+
 	if (outcome != OUTCOME_OK)
 		return outcome;
 	if (request->has_max_forwards && request->max_forwards == 0)
@@ -337,6 +352,6 @@ enum http_outcome http_route(struct http_exchange *exchange)
 		return outcome;
 	if (request->method != HTTP_METHOD_GET && request->method != HTTP_METHOD_HEAD)
 		return refuse_method(exchange, "for this page");
-	exchange->page = &exchange->routes->view->cluster->pages[entry->site->page - 1];
+	exchange->page = &exchange->routes->view->cluster->pages[exchange->site->page - 1];
 	return OUTCOME_PAGE;
 }

@@ -24,8 +24,9 @@ struct site_entry {
 	struct span first_name;       /* the first that is no wildcard; empty: none */
 	uint16_t https_port;          /* of a TLS listener, 443 if there is one; 0: none */
 	uint8_t hsts_size;
-	char hsts[24]; /* "max-age=15552000" */
-	int board_row; /* of its counters; -1: none */
+	char hsts[24];   /* "max-age=15552000" */
+	int board_row;   /* of its counters; -1: none */
+	bool needs_path; /* a request's path is looked at */
 	uint32_t route_count;
 	struct route_entry *routes; /* NULL when there are none */
 };
@@ -54,16 +55,14 @@ struct route_path {
 };
 /* OUTCOME_BAD_REQUEST (with a detail): servers could read it in different ways, so nobody could say which route it takes. */
 enum http_outcome route_read_path(struct http_exchange *exchange, struct route_path *path) MUST_CHECK;
-/* The first route that matches, NULL if none does. *rest: what follows its prefix, without a '/' in front, in the task's arena or in
- * the request. */
+/* The first route that matches, NULL if none does. *rest: what follows its prefix, without a '/' in front, in the task's arena or
+ * in the request. */
 const struct route_entry *route_find(const struct site_entry *entry, const struct route_path *path, struct span *rest) MUST_CHECK;
 
 /* ---- elsewhere (redirect.c) ------------------------------------------------------------------------------------- */
 
-/* Where this request must go instead, if it must: over https, to the canonical name, and where its route says (`route` may be
- * NULL), all in one hop. Sets exchange->location and redirect_status and returns OUTCOME_REDIRECTED; OUTCOME_OK: it stays.
- * `by_exact_name`: the Host was found among the names, not by a wildcard. */
-enum http_outcome redirect_if_needed(struct http_exchange *exchange, const struct site_entry *entry, bool by_exact_name,
-                                     const struct route_entry *route, struct span rest) MUST_CHECK;
+/* Where this request must go instead, if it must: over https, to the canonical name, and where its route says, all in one hop.
+ * Sets exchange->location and redirect_status and returns OUTCOME_REDIRECTED; OUTCOME_OK: it stays. */
+enum http_outcome redirect_if_needed(struct http_exchange *exchange) MUST_CHECK;
 
 #endif

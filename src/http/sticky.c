@@ -66,7 +66,7 @@ static bool find_key(const struct http_exchange *exchange, struct span *key)
 
 	switch ((enum cluster_hash)group->hash) {
 	case HASH_ADDRESS:
-		*key = span_of(exchange->client->from, exchange->client->from_size);
+		*key = exchange->from;
 		return true;
 	case HASH_PATH:
 		*key = http_text(&request->head, request->path);

@@ -154,6 +154,9 @@ void upstream_view_free(struct upstream_view *view);
 /* The group of a route, site or service of view->cluster: a route's own if it has one. NULL: none (a site with a page). */
 struct upstream_group *upstream_view_find(const struct upstream_view *view, const struct cluster_site *site,
                                           const struct cluster_route *route, const struct cluster_service *service) MUST_CHECK;
+/* The servers that are tried for what is missing among these files. NULL: none. */
+struct upstream_group *upstream_view_find_missing(const struct upstream_view *view,
+                                                  const struct cluster_static *files) MUST_CHECK;
 
 /* ---- getting in (admit.c) ------------------------------------------------------------------------------------- */
 

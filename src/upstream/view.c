@@ -97,6 +97,15 @@ struct upstream_group *upstream_view_find(const struct upstream_view *view, cons
 	return NULL;
 }
 
+struct upstream_group *upstream_view_find_missing(const struct upstream_view *view, const struct cluster_static *files)
+{
+	for (uint32_t i = 0; i < view->group_count; i++) {
+		if (view->groups[i].group == &files->servers)
+			return &view->groups[i];
+	}
+	return NULL;
+}
+
 void upstream_view_free(struct upstream_view *view)
 {
 	for (uint32_t i = 0; view->groups != NULL && i < view->group_count; i++) {
