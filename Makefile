@@ -34,7 +34,7 @@ AR := aarch64-linux-gnu-ar
 PACKAGES :=
 LINKING := -static
 else
-PACKAGES := yaml-0.1 jansson libssl libcrypto libnghttp2
+PACKAGES := yaml-0.1 jansson libssl libcrypto libnghttp2 libzstd libbrotlienc zlib libcrypt
 LINKING := -pie
 endif
 VERSION := $(shell cat VERSION)
@@ -66,7 +66,7 @@ COMPILE = $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP
 SOURCES := $(filter-out src/command/main.c,$(wildcard src/*/*.c))
 ifdef ARM64
 # Only what needs no library but libc; cmocka is a header of ours there.
-SOURCES := $(filter-out src/tls/%,$(shell grep -LE '^\s*\#include <(yaml|jansson|openssl|nghttp2)' $(SOURCES)))
+SOURCES := $(filter-out src/tls/%,$(shell grep -LE '^\s*\#include <(yaml|jansson|openssl|nghttp2|zstd|brotli|zlib|crypt)[./]' $(SOURCES)))
 CPPFLAGS_ARM64 := -Itests/arm64
 endif
 OBJECTS := $(SOURCES:src/%.c=$(BUILD)/object/%.o)
