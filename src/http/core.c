@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-struct http_core *http_core_new(struct loop *loop, struct board *board, struct board_lane *lane,
-                                struct http_log_sink *sink)
+struct http_core *http_core_new(struct loop *loop, struct board *board, struct board_lane *lane, struct http_log_sink *sink)
 {
 	struct http_core *core = calloc(1, sizeof(*core));
 
@@ -78,8 +77,6 @@ void http_core_use_tls(struct http_core *core, const struct tls_core *tls)
 void http_core_accepted(struct http_core *core, const struct address *listener, int descriptor, const struct address *from,
                         bool secure)
 {
-	char text[ADDRESS_TEXT_SIZE];
-
 	CHECK_MAGIC(core, HTTP_CORE_MAGIC);
 	ASSERT(core->routes != NULL);
 	struct http_client *client = calloc(1, sizeof(*client));
@@ -92,9 +89,7 @@ void http_core_accepted(struct http_core *core, const struct address *listener, 
 	client->magic = HTTP_CLIENT_MAGIC;
 	client->core = core;
 	client->insecure = secure;
-	address_format_ip(from, text);
-	client->from_size = (uint8_t)strnlen(text, HTTP_ADDRESS_TEXT_SIZE - 1); /* a Unix socket's path may be cut */
-	memcpy(client->from, text, client->from_size);
+	http_origin_set(&client->origin, from);
 	BOARD_COUNT(core->lane, connections_accepted, 1);
 	http_connection_start(client, descriptor);
 }

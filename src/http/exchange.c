@@ -29,7 +29,8 @@ void http_exchange_begin(struct http_exchange *exchange, struct http_client *cli
 	memset(exchange, 0, offsetof(struct http_exchange, detail) + 1);
 	exchange->core = client->core;
 	exchange->client = client;
-	exchange->from = span_of(client->from, client->from_size);
+	exchange->origin = &client->origin;
+	exchange->from = http_origin_text(exchange->origin);
 	exchange->secure = stream_is_secure(&client->stream);
 	exchange->routes = http_routes_ref(client->core->routes);
 	exchange->started_us = exchange_now_us(exchange);

@@ -54,8 +54,8 @@ void h2_give_up(struct h2_connection *connection, uint32_t code)
 	put_number(frame + 9, (uint32_t)nghttp2_session_get_last_proc_stream_id(connection->session));
 	put_number(frame + 13, code);
 	if (code == NGHTTP2_ENHANCE_YOUR_CALM)
-		LOG_LIMITED(LOG_WARNING, 1000, "HTTP/2 connection of %.*s ended: %s", (int)connection->client->from_size,
-		            connection->client->from, connection->complaint != NULL ? connection->complaint : "too much of something");
+		LOG_LIMITED(LOG_WARNING, 1000, "HTTP/2 connection of %s ended: %s", connection->client->origin.text,
+		            connection->complaint != NULL ? connection->complaint : "too much of something");
 	if (!h2_output_add(&connection->output, frame, sizeof(frame)))
 		connection->fate = FATE_ABORT; /* without room: he reads nothing anyway */
 	connection->dead = true;

@@ -107,15 +107,27 @@ uint64_t http_core_wall_us(struct http_core *core);
 
 #define HTTP_ADDRESS_TEXT_SIZE 46u /* an IPv6 address and its zero */
 
+/* Where a visitor is. Two are the same when ip and family are; without pointers, to be copied as it is. (origin.c) */
+struct http_origin {
+	uint8_t ip[16]; /* network order, IPv4 as ::ffff:a.b.c.d; all zero when it has none (a Unix socket) */
+	uint8_t family; /* enum address_family */
+	uint8_t text_size;
+	char text[HTTP_ADDRESS_TEXT_SIZE]; /* without port, zero-terminated */
+};
+void http_origin_set(struct http_origin *origin, const struct address *address);
+static inline struct span http_origin_text(const struct http_origin *origin)
+{
+	return span_of(origin->text, origin->text_size);
+}
+
 /* All that an idle connection costs besides the socket. */
 #define HTTP_CLIENT_MAGIC 0x68636c69u
 struct http_client {
 	uint32_t magic;
 	uint16_t listener; /* index into core->listeners */
 	bool parked;
-	bool insecure; /* the TLS handshake is still to come */
-	uint8_t from_size;
-	char from[HTTP_ADDRESS_TEXT_SIZE]; /* the visitor's address, without port */
+	bool insecure;             /* the TLS handshake is still to come */
+	struct http_origin origin; /* his address, or what a front end told in a PROXY header */
 	struct http_core *core;
 	struct h2_connection *h2; /* h2.h; NULL: he speaks HTTP/1.1 */
 	struct list link;         /* core->clients */
@@ -196,12 +208,13 @@ struct http_exchange {
 	struct http_core *core;
 	struct http_client *client; /* his connection */
 	const struct http_visitor *visitor;
-	struct buffer *input;       /* what comes of the request's body; HTTP/1: the client's own input buffer */
-	struct wait_queue *changed; /* woken when `fill` or `is_gone` may say something new */
-	struct http_routes *routes; /* its own reference */
-	struct span from;           /* the visitor's address: his connection's, or what a trusted front end says */
-	bool secure;                /* he came with TLS: to noah, or to a trusted front end */
-	struct span path;           /* normalised (task's arena) where a route or a file is looked for; otherwise empty */
+	struct buffer *input;             /* what comes of the request's body; HTTP/1: the client's own input buffer */
+	struct wait_queue *changed;       /* woken when `fill` or `is_gone` may say something new */
+	struct http_routes *routes;       /* its own reference */
+	const struct http_origin *origin; /* the visitor's address: his connection's, or what a trusted front end says */
+	struct span from;                 /* the same as text */
+	bool secure;                      /* he came with TLS: to noah, or to a trusted front end */
+	struct span path;                 /* normalised (task's arena) where a route or a file is looked for; otherwise empty */
 
 	/* NULL until routed */
 	const struct cluster_site *site;

@@ -38,7 +38,7 @@ enum net_result http_secure(struct http_client *client)
 	}
 	BOARD_COUNT(core->lane, tls_failed, 1);
 	const char *why = stream_secure_failure(&plain_text);
-	log_write(LOG_DEBUG, "TLS handshake with %.*s failed: %s", client->from_size, client->from, why);
+	log_write(LOG_DEBUG, "TLS handshake with %s failed: %s", client->origin.text, why);
 	if (plain_text)
 		answer_plain_text(client);
 	return result;
