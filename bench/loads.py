@@ -38,19 +38,19 @@ def wrk(url, seconds):
             to_ms(re.search(r"^ +50%\s+(\S+)", output, re.M)[1]), to_ms(re.search(r"^ +99%\s+(\S+)", output, re.M)[1]))
 
 
-def plain_gets(address, seconds):
-    return wrk(f"http://{address[0]}:{address[1]}/", seconds)
+def plain_gets(address, seconds, path="/"):
+    return wrk(f"http://{address[0]}:{address[1]}{path}", seconds)
 
 
-def tls_gets(address, seconds):
+def tls_gets(address, seconds, path="/"):
     # wrk sends the URL's name as the server name, and an address is none.
-    return wrk(f"https://localhost:{address[1]}/", seconds)
+    return wrk(f"https://localhost:{address[1]}{path}", seconds)
 
 
-def h2_gets(address, seconds):
+def h2_gets(address, seconds, path="/"):
     """h2load tells no percentiles: instead of the median there is the mean."""
     output = run_pinned(["h2load", "-t1", f"-c{H2_CONNECTIONS}", f"-m{H2_STREAMS}", f"-D{seconds}",
-                         f"--connect-to={address[0]}:{address[1]}", f"https://{SITE}/"], seconds)
+                         f"--connect-to={address[0]}:{address[1]}", f"https://{SITE}{path}"], seconds)
     counts = re.search(r"(\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", output)
     if not counts or int(counts[2]) == 0 or any(int(counts[number]) for number in (3, 4, 5)) or "Application protocol: h2" not in output:
         raise RuntimeError("h2load:\n" + output)
@@ -108,14 +108,14 @@ def connect(address, authority=None):
     return context.wrap_socket(connection, server_hostname=SITE)
 
 
-def get_once(address, authority=None):
+def get_once(address, authority=None, path="/"):
     with connect(address, authority) as connection:
-        return get_on(connection)
+        return get_on(connection, path)
 
 
-def get_on(connection):
+def get_on(connection, path="/"):
     """One GET on an open connection; the answer is read wholly."""
-    connection.sendall(f"GET / HTTP/1.1\r\nHost: {SITE}\r\n\r\n".encode())
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {SITE}\r\n\r\n".encode())
     data = b""
     while b"\r\n\r\n" not in data:
         more = connection.recv(65536)

@@ -166,11 +166,12 @@ class NoahProxy(Proxy):
                                       check=True).stdout.strip()
 
     def text(self, directory, backend, databases, certificate):
-        servers = {"front": "127.0.0.1", "web1": backend[0], **{f"db{server.server_id}": server.address for server in databases}}
+        servers = {"front": "127.0.0.1", **({"web1": backend[0]} if backend else {}),
+                   **{f"db{server.server_id}": server.address for server in databases}}
         lines = [f"cluster: {SITE}", "servers:", *(f"  {name}: {{ address: {address} }}" for name, address in servers.items()),
                  f"log: {{ access: {self.access_log} }}", "sites:", f"  {SITE}:", "    on: [front]",
                  "    names: [localhost]", f"    listen: [\"{text_of(self.http)}\", \"https:{text_of(self.https)}\"]",
-                 f"    certificate: {certificate}", "    https: { redirect: false, least: 1.3 }", f"    apps: [\"web1:{backend[1]}\"]"]
+                 f"    certificate: {certificate}", "    https: { redirect: false, least: 1.3 }", *self.what(backend)]
         if databases:
             password = os.path.join(directory, "password")
             with open(password, "w", encoding="ascii") as file:
@@ -180,6 +181,10 @@ class NoahProxy(Proxy):
                       f"    account: {{ user: noah, password_file: {password} }}",
                       "    servers: [" + ", ".join(f"\"db{server.server_id}:{server.port}\"" for server in databases) + "]"]
         return "\n".join(lines) + "\n"
+
+    def what(self, backend):
+        """The lines of the site that say what it is made of."""
+        return [f"    apps: [\"web1:{backend[1]}\"]"]
 
     def pids(self):
         return family(self.noah.process.pid)
@@ -242,14 +247,16 @@ class HAProxy(Proxy):
 
 class Nginx(Proxy):
     name = "nginx"
+    template = "nginx.conf"
+    more = {}  # values of the template beside those that all have
 
     def __init__(self, directory, backend, certificate):
         command = peer_command("nginx")
         self.version = re.search(r"nginx/(\S+)", subprocess.run(command + ["-v"], stderr=subprocess.PIPE, text=True, check=True).stderr)[1]
         self.http, self.https = (("127.0.0.1", free_port()) for _ in range(2))
         self.access_log = os.path.join(directory, "nginx-access.log")
-        path = peer_configuration("nginx.conf", directory, http=text_of(self.http), https=text_of(self.https), backend=text_of(backend),
-                                  certificate=certificate, directory=directory, log=self.access_log, **self.http2())
+        path = peer_configuration(self.template, directory, http=text_of(self.http), https=text_of(self.https), backend=text_of(backend),
+                                  certificate=certificate, directory=directory, log=self.access_log, **self.http2(), **self.more)
         with open(os.path.join(directory, "nginx-output.log"), "ab") as output:
             self.process = start(PROXY_CPU, command + ["-p", directory, "-c", path], output, stderr=output)
 
