@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Files: noah beside nginx, which has none of its servers behind it here. nginx opens each file anew, or keeps it open; the
-better of the two is the peer.
+"""Files: noah beside nginx, with no server behind either. nginx is there in the ways in which it can be tuned for it; the best of them is
+the peer.
 
 The files are pictures, so that nobody compresses them and nobody says Vary.
 """
@@ -11,6 +11,8 @@ import loads
 from proxies import Nginx, NoahProxy
 
 SIZES = {"1 KB": 1024, "100 KB": 100 * 1024}
+# name -> (open_file_cache or not, tcp_nopush)
+NGINX = {"nginx": (False, "on"), "nginx, open_file_cache": (True, "on"), "nginx, open_file_cache, no tcp_nopush": (True, "off")}
 CACHE = "open_file_cache max=1000 inactive=60s; open_file_cache_valid 60s;"
 
 
@@ -43,11 +45,11 @@ class NoahFiles(NoahProxy):
 class NginxFiles(Nginx):
     template = "nginx-files.conf"
 
-    def __init__(self, directory, root, certificate, cache):
-        self.more = {"root": root, "cache": CACHE if cache else ""}
-        if cache:
-            self.name = "nginx, open_file_cache"
-        directory = os.path.join(directory, "nginx-files-cache" if cache else "nginx-files")
+    def __init__(self, directory, root, certificate, name):
+        self.name = name
+        cache, nopush = NGINX[name]
+        self.more = {"root": root, "cache": CACHE if cache else "", "nopush": nopush}
+        directory = os.path.join(directory, f"nginx-files-{list(NGINX).index(name)}")
         os.mkdir(directory)
         super().__init__(directory, ("127.0.0.1", 9), certificate)
 
@@ -57,7 +59,7 @@ def start(lab, with_noah, has_nginx):
     root = make_files(lab.directory)
     fronts = [lab.keep(NoahFiles(os.path.join(lab.directory, "noah-files"), root, lab.certificate))] if with_noah else []
     if has_nginx:
-        fronts += [lab.keep(NginxFiles(lab.directory, root, lab.certificate, cache)) for cache in (False, True)]
+        fronts += [lab.keep(NginxFiles(lab.directory, root, lab.certificate, name)) for name in NGINX]
     return fronts
 
 
@@ -65,7 +67,7 @@ def rows(fronts, seconds, ways):
     """For measure_rounds; ways: {"": load over the plain listener, ", TLS": …}."""
     return [(f"{proxy.name}{way}, {size}", proxy,
              lambda address=getattr(proxy, listener), load=load, path=path_of(size): load(address, seconds, path))
-            for way, (listener, load) in ways.items() for size in SIZES for proxy in fronts]
+            for way, (listener, load) in ways.items() for size in SIZES for proxy in fronts if not way or "tcp_nopush" not in proxy.name]
 
 
 PLAIN = {"": ("http", loads.plain_gets)}
