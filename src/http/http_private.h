@@ -98,6 +98,7 @@ struct http_core {
 	struct address *listeners; /* those that a connection ever came from */
 	struct http_date date;
 	uint64_t wall_offset_us, wall_offset_second; /* wall clock less loop clock, looked up once a second */
+	struct http_compressors *compressors;        /* compress.h; NULL before the first compressed answer */
 };
 
 /* The wall clock as of this turn of the loop. */
@@ -264,6 +265,7 @@ struct http_exchange {
 	struct http_body download;
 	bool fields_added; /* http_answer_fields has been here */
 	unsigned own_field_count;
+	struct http_coded *coded; /* compress.h; NULL: it goes out as it is */
 
 	/* microseconds of loop time; 0: not reached */
 	uint64_t started_us, read_us, connect_us, sent_us, first_byte_us;

@@ -152,6 +152,7 @@ bool http_method_is_idempotent(enum http_method method);
 	X(HTTP_FIELD_RETRY_AFTER, "Retry-After", END)                 \
 	X(HTTP_FIELD_CONTENT_TYPE, "Content-Type", END)               \
 	X(HTTP_FIELD_MAX_FORWARDS, "Max-Forwards", END)               \
+	X(HTTP_FIELD_X_POWERED_BY, "X-Powered-By", END)               \
 	X(HTTP_FIELD_AUTHORIZATION, "Authorization", END)             \
 	X(HTTP_FIELD_CACHE_CONTROL, "Cache-Control", END)             \
 	X(HTTP_FIELD_CONTENT_RANGE, "Content-Range", END)             \
@@ -160,16 +161,19 @@ bool http_method_is_idempotent(enum http_method method);
 	X(HTTP_FIELD_CONTENT_LENGTH, "Content-Length", END)           \
 	X(HTTP_FIELD_HTTP2_SETTINGS, "HTTP2-Settings", HOP)           \
 	X(HTTP_FIELD_X_FORWARDED_FOR, "X-Forwarded-For", END)         \
+	X(HTTP_FIELD_ACCEPT_ENCODING, "Accept-Encoding", END)         \
 	X(HTTP_FIELD_X_FORWARDED_HOST, "X-Forwarded-Host", END)       \
 	X(HTTP_FIELD_X_FORWARDED_PORT, "X-Forwarded-Port", END)       \
 	X(HTTP_FIELD_WWW_AUTHENTICATE, "WWW-Authenticate", END)       \
 	X(HTTP_FIELD_PROXY_CONNECTION, "Proxy-Connection", HOP)       \
 	X(HTTP_FIELD_CONTENT_ENCODING, "Content-Encoding", END)       \
+	X(HTTP_FIELD_X_ASPNET_VERSION, "X-AspNet-Version", END)       \
 	X(HTTP_FIELD_X_FORWARDED_PROTO, "X-Forwarded-Proto", END)     \
 	X(HTTP_FIELD_TRANSFER_ENCODING, "Transfer-Encoding", HOP)     \
 	X(HTTP_FIELD_IF_MODIFIED_SINCE, "If-Modified-Since", END)     \
 	X(HTTP_FIELD_PROXY_AUTHENTICATE, "Proxy-Authenticate", HOP)   \
 	X(HTTP_FIELD_IF_UNMODIFIED_SINCE, "If-Unmodified-Since", END) \
+	X(HTTP_FIELD_X_ASPNETMVC_VERSION, "X-AspNetMvc-Version", END) \
 	X(HTTP_FIELD_PROXY_AUTHORIZATION, "Proxy-Authorization", HOP)
 
 enum http_field_name {
