@@ -197,7 +197,8 @@ extern const uint64_t board_site_bucket_us[BOARD_SITE_BUCKETS];
 	X(bytes_in, "bytes from visitors")                                         \
 	X(bytes_out, "bytes to visitors")                                          \
 	X(took_us, "microseconds from requests' first byte to their answers' end") \
-	BOARD_SITE_BUCKET_LIMITS(X)
+	BOARD_SITE_BUCKET_LIMITS(X)                                                \
+	X(maintenance, "those answered with 503 because the site is in maintenance")
 
 struct board_site_lane {
 	union {
@@ -257,7 +258,9 @@ struct board_site {
 	char name[CLUSTER_NAME_SIZE];            /* "" = free */
 	_Atomic uint64_t last_generation;        /* newest snapshot that names it */
 	atomic_uint recent_ended, recent_errors; /* watch: requests of the last minute; those answered with 5xx */
-	uint8_t room[176];
+	/* noah maintenance: until then (monotonic) visitors get 503; 0, or past: they do not. Since: wall clock */
+	_Atomic uint64_t maintenance_until_us, maintenance_since_us;
+	uint8_t room[160];
 };
 _Static_assert(sizeof(struct board_site) == 256, "the stride of sites is fixed");
 
@@ -334,6 +337,12 @@ struct board_gate *board_find_gate(struct board *board, const struct address *ad
 int board_site_row(const struct board *board, const char *name) MUST_CHECK;
 /* For board_reserve (site.c). False: no room. */
 bool board_site_reserve(struct board *board, const char *name, uint64_t generation) MUST_CHECK;
+
+/* Supervisor: visitors of this site are told until then (monotonic; BOARD_FOR_EVER; 0: not any more) that it is in maintenance.
+ * False when the board has no row of this name. */
+#define BOARD_FOR_EVER UINT64_MAX
+bool board_site_maintain(struct board *board, const char *name, uint64_t until_us) MUST_CHECK;
+bool board_site_is_in_maintenance(const struct board_site *site, uint64_t now_us);
 
 /* Supervisor: certificate number `index`; then how many there are. What is beyond BOARD_CERTIFICATES_MOST is left out. */
 void board_certificate_write(struct board *board, unsigned index, const char *what, uint64_t not_after_s);

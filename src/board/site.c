@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * Rows of sites on the board: what each site's visitors did, counted by every traffic thread in its own lane, summed by whoever
- * reads. board.c reserves them for a snapshot; http/ counts; the metrics read.
+ * reads; and which sites are in maintenance. board.c reserves them for a snapshot; http/ counts; the metrics read.
  */
 #include "board/board.h"
 
@@ -65,4 +65,21 @@ void board_site_sum(const struct board *board, int row, struct board_site_lane *
 	for (unsigned i = 0; i < lanes && i < BOARD_LANES_MOST; i++)
 		for (unsigned counter = 0; counter < COUNTERS; counter++)
 			sum->counters[counter] += atomic_load_explicit(&board->lanes[i].sites[row].counters[counter], memory_order_relaxed);
+}
+
+bool board_site_maintain(struct board *board, const char *name, uint64_t until_us)
+{
+	int row = board_site_row(board, name);
+	if (row < 0)
+		return false;
+	/* Who sees the end sees this beginning, or a later one. */
+	if (until_us != 0 && !board_site_is_in_maintenance(&board->sites[row], clock_monotonic_us()))
+		atomic_store(&board->sites[row].maintenance_since_us, clock_wall_us());
+	atomic_store(&board->sites[row].maintenance_until_us, until_us);
+	return true;
+}
+
+bool board_site_is_in_maintenance(const struct board_site *site, uint64_t now_us)
+{
+	return atomic_load_explicit(&site->maintenance_until_us, memory_order_relaxed) > now_us;
 }

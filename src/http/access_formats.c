@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* The most that the texts of one entry can grow to: see LOG_RECORD_MOST. */
-#define TEXTS_MOST (LOG_TARGET_MOST + 5 * LOG_TEXT_MOST + 7 * LOG_SHORT_MOST + 10 * 3)
+#define TEXTS_MOST (LOG_TARGET_MOST + 5 * LOG_TEXT_MOST + 8 * LOG_SHORT_MOST + 11 * 3)
 #define FIXED_MOST 2048u /* names of members, numbers, times */
 _Static_assert(6 * TEXTS_MOST + 4 * TEXTS_MOST + 2 * FIXED_MOST <= LOG_RECORD_MOST, "a record of the journal with JSON fits");
 
@@ -177,6 +177,7 @@ char *log_put_combined(char *out, const struct log_entry *entry, const struct lo
 	out = put_count(out, SPAN(" out="), entry->out);
 	out = put_phase(out, SPAN(" queue="), entry->queue_us);
 	out = put_word(out, SPAN(" tls="), entry->tls);
+	out = put_word(out, SPAN(" ref="), entry->reference);
 	out = put_word(out, SPAN(" end="), entry->end);
 	if (UNLIKELY(entry->cause.start != NULL))
 		out = put_quoted(put(out, SPAN(" cause=")), entry->cause, LOG_TEXT_MOST);
@@ -301,6 +302,7 @@ char *log_put_json(char *out, const struct log_entry *entry, const struct log_cl
 	out = put_count(out, SPAN(",\"in\":"), entry->in);
 	out = put_count(out, SPAN(",\"out\":"), entry->out);
 	out = put_member(out, SPAN(",\"tls\":"), entry->tls, LOG_SHORT_MOST);
+	out = put_member(out, SPAN(",\"ref\":"), entry->reference, LOG_SHORT_MOST);
 	out = put_member(out, SPAN(",\"end\":"), entry->end, LOG_SHORT_MOST);
 	out = put_member(out, SPAN(",\"cause\":"), entry->cause, LOG_TEXT_MOST);
 	*out++ = '}';
@@ -358,6 +360,7 @@ char *log_put_journal(char *out, const struct log_entry *entry, const struct log
 	out = put_count(out, SPAN("\nNOAH_RETRIES="), entry->retries);
 	out = put_journal_phase(out, SPAN("\nNOAH_TOTAL_US="), entry->total_us);
 	out = put_journal_text(out, SPAN("\nNOAH_TLS="), entry->tls, LOG_SHORT_MOST);
+	out = put_journal_text(out, SPAN("\nNOAH_REF="), entry->reference, LOG_SHORT_MOST);
 	out = put_journal_text(out, SPAN("\nNOAH_END="), entry->end, LOG_SHORT_MOST);
 	out = put_journal_text(out, SPAN("\nNOAH_CAUSE="), entry->cause, LOG_TEXT_MOST);
 	*out++ = '\n';

@@ -309,6 +309,7 @@ void http_log_fill(struct log_entry *entry, const struct http_exchange *exchange
 	entry->site = text_or_none(exchange->site != NULL ? exchange->site->name : NULL);
 	entry->server = text_or_none(exchange->target != NULL ? exchange->target->text : NULL);
 	entry->tls = text_or_none(stream_tls_version(&exchange->client->stream));
+	entry->reference = text_or_none(exchange->reference);
 	entry->end = span_of_text(http_outcome_text(outcome));
 	entry->cause = text_or_none(exchange->detail);
 	entry->status = (unsigned)exchange->status;

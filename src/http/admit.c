@@ -7,6 +7,5 @@
 
 enum http_outcome http_admit(struct http_exchange *exchange)
 {
-	(void)exchange;
-	return OUTCOME_OK;
+	return http_maintenance_admit(exchange);
 }

@@ -97,4 +97,6 @@ void http_count_exchange(const struct http_exchange *exchange)
 	count_answer(lane, exchange->status);
 	if (site != NULL)
 		count_site(site, exchange);
+	if (site != NULL && exchange->maintenance)
+		BOARD_COUNT(site, maintenance, 1);
 }

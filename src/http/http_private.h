@@ -21,6 +21,7 @@
 #define HTTP_ROUNDS_AT_ONCE   16u   /* buffers relayed, or requests answered, before other connections have their turn */
 #define HTTP_OWN_PAGE_MS      5000  /* for each wait while a page of noah's own is sent */
 #define HTTP_DETAIL_SIZE      512u
+#define HTTP_REFERENCE_SIZE   9u   /* "7KQ4-M2XN" */
 #define HTTP_DRAIN_SILENCE_MS 2000 /* while noah is being stopped, silence ends a tunnel after this time */
 
 /* ---- how a request can end -------------------------------------------------------------------------------------- */
@@ -66,7 +67,8 @@ enum http_culprit {
 	X(OUTCOME_TUNNEL, "tunnel", 0, BY_NOBODY)                   /* after 101: both sides have ended in order */       \
 	X(OUTCOME_TUNNEL_IDLE, "tunnel-idle", 0, BY_NOBODY)         /* … nothing moved for the idle timeout */          \
 	X(OUTCOME_TUNNEL_STOPPED, "tunnel-stopped", 0, BY_NOBODY)   /* … noah was stopped */                            \
-	X(OUTCOME_TUNNEL_CUT, "tunnel-cut", 0, BY_SERVER)           /* … the server broke off */
+	X(OUTCOME_TUNNEL_CUT, "tunnel-cut", 0, BY_SERVER)           /* … the server broke off */                        \
+	X(OUTCOME_MAINTENANCE, "maintenance", 503, BY_NOBODY)       /* an administrator has said so */
 
 enum http_outcome {
 #define X(name, text, status, culprit) name,
@@ -263,7 +265,10 @@ struct http_exchange {
 	int status;
 	size_t kept_answer_head; /* bytes of its head at the front of the server's input */
 	struct http_body download;
-	bool fields_added; /* http_answer_fields has been here */
+	bool fields_added;                       /* http_answer_fields has been here */
+	bool maintenance;                        /* the site is in maintenance, and he is told so */
+	uint32_t retry_after_s;                  /* of a refusal of noah's own: when to come again; 0: as the status has it */
+	char reference[HTTP_REFERENCE_SIZE + 1]; /* what a page of noah's own calls this request, for the log; "": none */
 	unsigned own_field_count;
 	struct http_coded *coded; /* compress.h; NULL: it goes out as it is */
 
@@ -353,6 +358,8 @@ enum http_outcome http_direct(struct http_exchange *exchange) MUST_CHECK;
 
 /* After http_route, before anything is done for him. */
 enum http_outcome http_admit(struct http_exchange *exchange) MUST_CHECK;
+/* OUTCOME_MAINTENANCE: an administrator has said that the site's visitors shall come later. (maintenance.c) */
+enum http_outcome http_maintenance_admit(struct http_exchange *exchange) MUST_CHECK;
 
 /* The answers to OUTCOME_REDIRECTED and OUTCOME_PAGE. (redirect.c) */
 void http_answer_redirect(struct http_exchange *exchange);

@@ -32,7 +32,7 @@ needs_root = pytest.mark.skipif(not can_mount(), reason="mounting is not allowed
 COMBINED = re.compile(r'(\S+) (\S+) (\S+) \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] "([^"]*)" (\d{3}) (\d+|-) "([^"]*)" "([^"]*)"'
                       r'((?: [a-z]+=[^" ]+)+)(?: cause="([^"]*)")?\Z')
 MEMBERS = {"time", "client", "method", "target", "protocol", "line", "host", "status", "bytes", "referrer", "agent", "site", "server", "retries",
-           "read_us", "queue_us", "connect_us", "first_us", "total_us", "in", "out", "tls", "end", "cause"}
+           "read_us", "queue_us", "connect_us", "first_us", "total_us", "in", "out", "tls", "ref", "end", "cause"}
 
 
 def strict_json(line):
@@ -134,7 +134,7 @@ def test_one_valid_line_for_each_request_whatever_its_bytes(tmp_path, form):
         if form == "combined":
             match = COMBINED.match(last)
             assert match.group(5) == "GET /last HTTP/1.1" and match.group(6) == "503"
-            assert re.match(r" site=example.com server=\S+ retries=\d+ read=\d+ connect=\S+ first=- total=\d+ in=\d+ out=\d+ queue=\S+ tls=- end=\S+",
+            assert re.match(r" site=example.com server=\S+ retries=\d+ read=\d+ connect=\S+ first=- total=\d+ in=\d+ out=\d+ queue=\S+ tls=- ref=[-0-9A-Z]+ end=\S+",
                             match.group(10)), last
         else:
             value = strict_json(last)

@@ -90,11 +90,11 @@ static void test_combined(void **state)
 	assert_string_equal(combined(&entry),
 	                    "192.0.2.7 - - [21/Nov/2026:00:29:20 +0000] \"GET /a HTTP/1.1\" 200 42 \"-\" \"curl/7.88.1\""
 	                    " site=example.com server=web1:8080 retries=0 read=0 connect=120 first=146 total=266 in=79 out=181"
-	                    " queue=0 tls=- end=ok");
+	                    " queue=0 tls=- ref=- end=ok");
 	entry = unparsed(SPAN("GET\x01 \"/"));
 	assert_string_equal(combined(&entry),
 	                    "::1 - - [21/Nov/2026:00:29:20 +0000] \"GET\\x01 \\x22/\" 400 0 \"-\" \"-\""
-	                    " site=- server=- retries=0 read=- connect=- first=- total=9 in=0 out=0 queue=- tls=- end=bad-request"
+	                    " site=- server=- retries=0 read=- connect=- first=- total=9 in=0 out=0 queue=- tls=- ref=- end=bad-request"
 	                    " cause=\"a \\x22cause\\x22\"");
 	entry = unparsed(span_of(NULL, 0));
 	entry.status = 0;
@@ -249,7 +249,7 @@ static void test_longest(void **state)
 	(void)state;
 	memset(longest, 1, sizeof longest);
 	entry.client = entry.method = entry.target = entry.host = entry.referrer = entry.agent = text;
-	entry.line = entry.site = entry.server = entry.tls = entry.end = entry.cause = text;
+	entry.line = entry.site = entry.server = entry.tls = entry.reference = entry.end = entry.cause = text;
 	entry.bytes = entry.in = entry.out = INT64_MAX;
 	entry.read_us = entry.queue_us = entry.connect_us = entry.first_us = entry.total_us = INT64_MAX;
 	entry.status = entry.retries = UINT32_MAX;

@@ -128,6 +128,7 @@ static const struct {
     AT(board_site_lane, took_us, 72),
     AT(board_site_lane, took_5ms, 80),
     AT(board_site_lane, took_10s, 160),
+    AT(board_site_lane, maintenance, 168),
 
     SIZE(board_certificate, 256),
     AT(board_certificate, what, 0),
@@ -138,6 +139,8 @@ static const struct {
     AT(board_site, last_generation, 64),
     AT(board_site, recent_ended, 72),
     AT(board_site, recent_errors, 76),
+    AT(board_site, maintenance_until_us, 80),
+    AT(board_site, maintenance_since_us, 88),
 
     SIZE(board_gate, 16384),
     AT(board_gate, address, 0),
