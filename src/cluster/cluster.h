@@ -14,7 +14,7 @@
 #include <stdio.h>
 
 #define CLUSTER_MAGIC   0x4e4f4148u
-#define CLUSTER_VERSION 3u /* layout; a process refuses a snapshot of another one */
+#define CLUSTER_VERSION 4u /* layout; a process refuses a snapshot of another one */
 
 /* Bounds of the grammar; going past one is an error that names it. */
 #define CLUSTER_NAME_SIZE         64u
@@ -32,7 +32,7 @@
 #define CLUSTER_CERTIFICATES_MOST 4u /* of one site */
 #define CLUSTER_SERVICES_MOST     32u
 #define CLUSTER_URL_SIZE          512u
-#define CLUSTER_PAGES_MOST        32u
+#define CLUSTER_PAGES_MOST        64u
 #define CLUSTER_PAGE_MOST_BYTES   65536u
 #define CLUSTER_NETWORKS_MOST     64u /* of one list */
 #define CLUSTER_INDEXES_MOST      4u
@@ -115,6 +115,7 @@ struct cluster_limits {
 	uint32_t request_buffer_bytes; /* so much of a body is awaited before a server gets the request; 0: none */
 	uint32_t answer_buffer_bytes;  /* so much of an answer is taken from its server while its visitor is slow; 0: none */
 	struct cluster_rate requests;  /* from one address; counted by itself for each site and route that says it */
+	uint8_t requests_own;          /* of a route: it says `requests` itself; otherwise they count with those of its site */
 };
 
 /* Who is let in. */
@@ -380,6 +381,18 @@ void cluster_print_plan(const struct cluster *cluster, FILE *out);
 /* The JSON Schema (2020-12) of the file; the reference table of docs/cluster-file.md in Markdown. */
 void cluster_print_schema(FILE *out);
 void cluster_print_reference(FILE *out);
+
+/* ---- networks ------------------------------------------------------------------------------------------------- */
+
+/* Whether one of the networks has the address. An IPv4 address in an IPv6 one (::ffff:a.b.c.d) counts as IPv4; a Unix socket is in
+ * no network. Cheap: compares at most 16 bytes for each network. Any thread. */
+bool cluster_networks_contain(const struct cluster_networks *networks, const struct address *address) MUST_CHECK;
+
+/* ---- types of files ------------------------------------------------------------------------------------------- */
+
+/* Whether files that end so ("php", without the dot, in any case) are programs, settings or leftovers of them, which nobody wants to
+ * show to the world: never sent, whatever the file says. */
+bool cluster_is_private_type(struct span type) MUST_CHECK;
 
 /* ---- identity ------------------------------------------------------------------------------------------------- */
 

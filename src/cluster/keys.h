@@ -20,7 +20,7 @@ enum key_type {
 	/* values: what they are stored as */
 	KEY_NAME,            /* char[size] */
 	KEY_TEXT,            /* char[size] */
-	KEY_FILE,            /* char[size], an absolute path */
+	KEY_FILE,            /* char[size], an absolute path; "" for a word of `words` */
 	KEY_URL_PATH,        /* char[size] */
 	KEY_HOST,            /* char[size], made lower case */
 	KEY_HOST_PATTERN,    /* the same; also `*` and `*.example.com` */
@@ -48,11 +48,16 @@ enum key_type {
 	KEY_CHECK_GET,       /* struct cluster_check: the path; makes it a check by HTTP */
 	KEY_CHECK_TCP,       /* struct cluster_check: only `true` */
 	KEY_CHECK_DIGEST,    /* struct cluster_check: hex; least = enum cluster_digest, most = bytes */
+	KEY_FILE_NAME,       /* char[size]: the name of a file in its directory */
+	KEY_REALM,           /* char[size]: what stands in the quotes of WWW-Authenticate */
+	KEY_RATE,            /* struct cluster_rate: COUNT/DURATION, or a word */
+	KEY_NETWORK,         /* element of struct cluster_networks: NETWORK, ADDRESS, or a server (both its addresses) */
+	KEY_TRY,             /* struct cluster_static: one of `words`, a SERVER:PORT, or a list of them */
 };
 
 struct key_word {
 	const char *word;
-	uint16_t value;
+	uint32_t value;
 };
 
 struct key {
@@ -66,7 +71,7 @@ struct key {
 	const char *otherwise; /* what holds without a default: words for the reference */
 	const char *about;     /* one sentence for the schema and the reference */
 	const char *example;
-	const struct key_word *words; /* KEY_CHOICE and others; ends with a NULL word */
+	const struct key_word *words; /* KEY_CHOICE and others, also instead of a number or a file; ends with a NULL word */
 	size_t count_offset;          /* containers of structs: uint32_t in the struct around */
 	size_t item_size;
 	uint16_t port;    /* KEY_APP, KEY_APP_SERVER: the port when none is written; 0: it must be */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * keys_group: the rows that sites, routes and TCP services have in common (struct cluster_group, struct cluster_limits), written
- * once.
+ * keys_group: the rows that sites, routes and TCP services have in common (struct cluster_group, cluster_limits, cluster_access,
+ * cluster_answers, cluster_static), written once.
  *
  * `prefix` is the path of what has the group, `s` its struct, `m` the member; `whose` says whose defaults hold where a key is
  * not written: OWN (those that stand here), or OF_SITE: a route takes them from its site (load_value.c copies them before the
@@ -144,18 +144,17 @@
 	    CHECK_TIMING(prefix, s, m, whose, "2s")
 
 /* How many connections each gets, who waits how long for one, and how a server that comes up begins. */
-#define LOAD_ROWS(prefix, s, m, whose)                                                                                       \
-	NUMBER_ROW(                                                                                                              \
-	    prefix ".connections", s, m.connections_most, 0, 100000, whose##_STANDARD_SAID("0", "`0`: no limit"),                \
-	    "The most connections to each of them at the same time, from all threads of this noah; the rest waits in line.",   \
-	    "10"),                                                                                                               \
-	    SECTION_ROW(prefix ".queue", whose##_OTHERWISE("as below"), "The line in which they wait; only with `connections`.", \
-	                "{ length: 500, timeout: 10s }"),                                                                        \
-	    NUMBER_ROW(prefix ".queue.length", s, m.queue_most, 0, CLUSTER_QUEUE_MOST, whose##_STANDARD("1024"),                 \
-	               "So many may wait for one server; who comes then is refused at once (503).", "500"),                      \
-	    DURATION_ROW(prefix ".queue.timeout", s, m.queue_timeout_ms, 10, HOUR, whose##_STANDARD("30s"),                      \
-	                 "Who has waited so long is refused (503).", "10s"),                                                     \
-	    DURATION_ROW(prefix ".slow_start", s, m.slow_start_ms, 0, HOUR, whose##_STANDARD_SAID("0", "`0`: at once"),          \
+#define LOAD_ROWS(prefix, s, m, whose)                                                                                          \
+	NUMBER_ROW(prefix ".connections", s, m.connections_most, 0, 100000, whose##_STANDARD_SAID("0", "`0`: no limit"),            \
+	           "The most connections to each of them at the same time, from all threads of this noah; the rest waits in line.", \
+	           "10"),                                                                                                           \
+	    SECTION_ROW(prefix ".queue", whose##_OTHERWISE("as below"), "The line in which they wait; only with `connections`.",    \
+	                "{ length: 500, timeout: 10s }"),                                                                           \
+	    NUMBER_ROW(prefix ".queue.length", s, m.queue_most, 0, CLUSTER_QUEUE_MOST, whose##_STANDARD("1024"),                    \
+	               "So many may wait for one server; who comes then is refused at once (503).", "500"),                         \
+	    DURATION_ROW(prefix ".queue.timeout", s, m.queue_timeout_ms, 10, HOUR, whose##_STANDARD("30s"),                         \
+	                 "Who has waited so long is refused (503).", "10s"),                                                        \
+	    DURATION_ROW(prefix ".slow_start", s, m.slow_start_ms, 0, HOUR, whose##_STANDARD_SAID("0", "`0`: at once"),             \
 	                 "A server that came up again gets little at first, and its full share after this time.", "30s")
 
 #define STICKY_ROW(prefix, s, m, whose)                                                                                      \
@@ -173,9 +172,142 @@
 	                 "For the beginning of an app's answer, and between two pieces of it.", "5m"),                               \
 	    DURATION_ROW(prefix ".timeouts.request", s, limits.request_timeout_ms, 100, HOUR, whose##_STANDARD("30s"),               \
 	                 "Between two pieces of a visitor's request.", "10s"),                                                       \
+	    {.path = prefix ".body",                                                                                                 \
+	     .type = KEY_SIZE,                                                                                                       \
+	     IN(s, limits.body_most_bytes),                                                                                          \
+	     .most = 1ull << 50,                                                                                                     \
+	     whose##_STANDARD("64m"),                                                                                                \
+	     .about = "The largest body of a request (an upload); a larger one is answered with 413. `0`: no limit.",                \
+	     .example = "1g"},                                                                                                       \
+	    {.path = prefix ".minimum_rate",                                                                                         \
+	     .type = KEY_SIZE,                                                                                                       \
+	     IN(s, limits.rate_least),                                                                                               \
+	     .most = 1u << 30,                                                                                                       \
+	     whose##_STANDARD("500"),                                                                                                \
+	     .about = "Bytes a second: a visitor who sends his request, or takes his answer, more slowly for longer than 10 "        \
+	              "seconds is cut "                                                                                              \
+	              "off. Only the time counts in which noah waits for him. `0`: none.",                                           \
+	     .example = "2k"},                                                                                                       \
+	    SECTION_ROW(prefix ".buffer", whose##_OTHERWISE("as below"),                                                             \
+	                "How much noah holds for a slow visitor, so that no app waits for him.", "{ request: 8m, answer: 2m }"),     \
+	    {.path = prefix ".buffer.request",                                                                                       \
+	     .type = KEY_SIZE,                                                                                                       \
+	     IN(s, limits.request_buffer_bytes),                                                                                     \
+	     .most = 64u << 20,                                                                                                      \
+	     whose##_STANDARD("1m"),                                                                                                 \
+	     .about =                                                                                                                \
+	         "So much of a request's body is awaited before an app gets the request; what is longer flows through. `0`: none.",  \
+	     .example = "8m"},                                                                                                       \
+	    {.path = prefix ".buffer.answer",                                                                                        \
+	     .type = KEY_SIZE,                                                                                                       \
+	     IN(s, limits.answer_buffer_bytes),                                                                                      \
+	     .most = 64u << 20,                                                                                                      \
+	     whose##_STANDARD("1m"),                                                                                                 \
+	     .about = "So much of an answer is taken from its app while its visitor is slow. `0`: none.",                            \
+	     .example = "2m"},                                                                                                       \
 	{                                                                                                                            \
-		.path = prefix ".body", .type = KEY_SIZE, IN(s, limits.body_most_bytes), .most = 1ull << 50, whose##_STANDARD("64m"),    \
-		.example = "1g", .about = "The largest body of a request (an upload); a larger one is answered with 413. `0`: no limit." \
+		.path = prefix ".requests", .type = KEY_RATE, IN(s, limits.requests), .words = rates, whose##_STANDARD("none"),          \
+		.about =                                                                                                                 \
+		    "The most requests from one address (IPv6: from one /64) in a time; more are answered with 429, and the address is " \
+		    "banned as `visitors.ban` says. Counted for itself wherever it is written. `none`: no limit.",                       \
+		.example = "5/1m"                                                                                                        \
+	}
+
+/* Who is let in. */
+#define ACCESS_ROWS(prefix, s, m, whose)                                                                                       \
+	{.path = prefix ".allow",                                                                                                  \
+	 .type = KEY_LIST,                                                                                                         \
+	 .least = 1,                                                                                                               \
+	 MANY(s, m.allow.list, m.allow.count),                                                                                     \
+	 whose##_OTHERWISE("everybody"),                                                                                           \
+	 .about = "Only these visitors are let in; others get 403. Networks, addresses, or servers of the file.",                  \
+	 .example = "[10.0.0.0/8, '2001:db8::/32', web1]"},                                                                        \
+	    {.path = prefix ".allow[]", .type = KEY_NETWORK, ELEMENT(s, m.allow.list)},                                            \
+	    {.path = prefix ".deny",                                                                                               \
+	     .type = KEY_LIST,                                                                                                     \
+	     .least = 1,                                                                                                           \
+	     MANY(s, m.deny.list, m.deny.count),                                                                                   \
+	     whose##_OTHERWISE("nobody"),                                                                                          \
+	     .about = "These visitors are not let in, even if `allow` has them; they get 403.",                                    \
+	     .example = "[192.0.2.7, 198.51.100.0/24]"},                                                                           \
+	    {.path = prefix ".deny[]", .type = KEY_NETWORK, ELEMENT(s, m.deny.list)},                                              \
+	    {.path = prefix ".users",                                                                                              \
+	     .type = KEY_FILE,                                                                                                     \
+	     IN(s, m.users_file),                                                                                                  \
+	     .words = no_users,                                                                                                    \
+	     whose##_OTHERWISE("none: nobody is asked"),                                                                           \
+	     .about =                                                                                                              \
+	         "Visitors must give a name and password (Basic authentication) that is in this file, as `htpasswd -B FILE NAME` " \
+	         "writes it; at most 64 KB, read when noah starts and at each reload.",                                            \
+	     .example = "/etc/noah/staging.users"},                                                                                \
+	{                                                                                                                          \
+		.path = prefix ".realm", .type = KEY_REALM, IN(s, m.realm), whose##_OTHERWISE("the site's name"),                      \
+		.about = "What the password is for; browsers may show it when they ask.", .example = "Staging"                         \
+	}
+
+/* What becomes of answers on their way out. */
+#define ANSWER_ROWS(prefix, s, m, whose)                                                                                         \
+	{.path = prefix ".compress",                                                                                                 \
+	 .type = KEY_CHOICE,                                                                                                         \
+	 IN(s, m.compress),                                                                                                          \
+	 .words = compressions,                                                                                                      \
+	 whose##_STANDARD("safe"),                                                                                                   \
+	 .about = "Whether texts are compressed for visitors who can read that (zstd, brotli, gzip). `safe` leaves answers alone "   \
+	          "that set "                                                                                                        \
+	          "cookies, because the length of a compressed answer may betray what is secret in it; `all` does not.",             \
+	 .example = "all"},                                                                                                          \
+	    {.path = prefix ".hide_versions",                                                                                        \
+	     .type = KEY_BOOL,                                                                                                       \
+	     IN(s, m.hide_versions),                                                                                                 \
+	     whose##_STANDARD("true"),                                                                                               \
+	     .about = "`true`: what the apps say about themselves (Server, X-Powered-By, X-AspNet-Version, X-AspNetMvc-Version) is " \
+	              "left out.",                                                                                                   \
+	     .example = "false"},                                                                                                    \
+	{                                                                                                                            \
+		.path = prefix ".expires", .type = KEY_DURATION, IN(s, m.expires_s), .most = 3650 * DAY, .unit_ms = 1000,                \
+		.words = expiries, whose##_STANDARD("none"),                                                                             \
+		.about =                                                                                                                 \
+		    "Browsers may keep answers to GET for this time, where the answer does not say itself how long (Cache-Control: "     \
+		    "max-age). By type: in a route with `types`.",                                                                       \
+		.example = "30d"                                                                                                         \
+	}
+
+/* Files that noah serves itself. */
+#define STATIC_ROWS(prefix, s, m, without)                                                                                       \
+	SECTION_ROW(prefix, .otherwise = without, "Files that noah sends itself; what is not among them is asked of the apps.",      \
+	            "{ root: /var/www/example.com }"),                                                                               \
+	    {.path = prefix ".root",                                                                                                 \
+	     .type = KEY_FILE,                                                                                                       \
+	     .required = true,                                                                                                       \
+	     IN(s, m.root),                                                                                                          \
+	     .about = "The directory of the files. A request's whole path is looked up below it, and nothing outside it is ever "    \
+	              "sent; nor "                                                                                                   \
+	              "are files whose names begin with a dot.",                                                                     \
+	     .example = "/var/www/example.com"},                                                                                     \
+	    {.path = prefix ".match",                                                                                                \
+	     .type = KEY_LIST,                                                                                                       \
+	     .least = 1,                                                                                                             \
+	     MANY(s, m.match, m.match_count),                                                                                        \
+	     .otherwise = "every type that noah knows",                                                                              \
+	     .about = "The endings of the files that are sent, without the dot. Programs and settings (php, cgi, py, sql, conf, "    \
+	              "bak, …) are "                                                                                               \
+	              "never sent.",                                                                                                 \
+	     .example = "[jpg, png, css, js]"},                                                                                      \
+	    {.path = prefix ".match[]", .type = KEY_FILE_TYPE, ELEMENT(s, m.match)},                                                 \
+	    {.path = prefix ".index",                                                                                                \
+	     .type = KEY_LIST,                                                                                                       \
+	     .least = 1,                                                                                                             \
+	     MANY(s, m.index, m.index_count),                                                                                        \
+	     .otherwise = "`index.html`",                                                                                            \
+	     .about = "The file that stands for its directory; the first one that is there.",                                        \
+	     .example = "[index.html, index.htm]"},                                                                                  \
+	    {.path = prefix ".index[]", .type = KEY_FILE_NAME, ELEMENT(s, m.index)},                                                 \
+	{                                                                                                                            \
+		.path = prefix ".try", .type = KEY_TRY, .offset = offsetof(struct s, m), .size = sizeof(struct cluster_static),          \
+		.most = CLUSTER_APPS_MOST, .words = tries, .port = 80, .otherwise = "`apps` if there are some, otherwise `none`",        \
+		.about = "Who is asked for what is not here: the apps, nobody (404), or these web servers, one after another until one " \
+		         "has it.",                                                                                                      \
+		.example = "[web1:8080, web2:8080]"                                                                                      \
 	}
 
 #endif

@@ -5,6 +5,12 @@
  */
 #include "cluster/keys_group.h"
 
+#define ERROR_ROW(page, word, words, sample)                                                                                   \
+	{                                                                                                                          \
+		.path = "sites.*.errors." word, .type = KEY_FILE, IN(cluster_site, error_page_files[page]), .otherwise = "noah's own", \
+		.about = words, .example = sample                                                                                      \
+	}
+
 static const struct key_word balances[] = {
     {"round-robin", BALANCE_ROUND_ROBIN},
     {"least-connections", BALANCE_LEAST_CONNECTIONS},
@@ -49,6 +55,26 @@ static const struct key_word stale_words[] = {
     {"refuse", STALE_REFUSE},
     {NULL, 0},
 };
+static const struct key_word compressions[] = {
+    {"none", COMPRESS_NONE},
+    {"safe", COMPRESS_SAFE},
+    {"all", COMPRESS_ALL},
+    {NULL, 0},
+};
+static const struct key_word tries[] = {
+    {"apps", MISSING_APPS},
+    {"none", MISSING_NOT_FOUND},
+    {NULL, 0},
+};
+static const struct key_word told_by[] = {
+    {"forwarded-for", TOLD_BY_FORWARDED_FOR},
+    {"proxy-protocol", TOLD_BY_PROXY_PROTOCOL},
+    {NULL, 0},
+};
+/* Instead of a value. */
+static const struct key_word expiries[] = {{"none", CLUSTER_NO_EXPIRY}, {NULL, 0}};
+static const struct key_word rates[] = {{"none", 0}, {NULL, 0}};
+static const struct key_word no_users[] = {{"none", 0}, {NULL, 0}};
 
 const struct key keys[] = {
     {.path = "cluster",
@@ -175,7 +201,7 @@ const struct key keys[] = {
      .type = KEY_LIST,
      .least = 1,
      MANY(cluster_site, group.apps, group.app_count),
-     .otherwise = "**required**, or `page`",
+     .otherwise = "**required**, or `page` or `static`",
      .about =
          "The web servers that run the site, each as SERVER:PORT (port 80 when left out) or as a map with a weight and so on.",
      .example = "[web1:8080, { server: web2:8080, weight: 2 }]"},
@@ -187,6 +213,7 @@ const struct key keys[] = {
      .about = "Instead of `apps`: a file of at most 64 KB, the answer to every request that no route takes. It is read when noah "
               "starts and at each reload.",
      .example = "/etc/noah/welcome.html"},
+    STATIC_ROWS("sites.*.static", cluster_site, files, "none"),
     BALANCE_ROWS("sites.*", cluster_site, group, OWN, site_hashes,
                  "What decides with `balance: hash`: the visitor's address, the path, a header or a cookie.", "cookie session"),
     CHECK_HTTP_ROWS("sites.*.check", cluster_site, group.check, OWN),
@@ -204,6 +231,19 @@ const struct key keys[] = {
      .standard = "false",
      .about = "`true`: each answer says in a Server-Timing header how long it took; browsers show it to developers.",
      .example = "true"},
+    ACCESS_ROWS("sites.*", cluster_site, access, OWN),
+    ANSWER_ROWS("sites.*", cluster_site, answers, OWN),
+    SECTION_ROW(
+        "sites.*.errors", OWN_OTHERWISE("noah's own pages"),
+        "Pages of the site's own for noah's own answers (not for those of an app): each a file of at most 64 KB, read when "
+        "noah starts and at each reload.",
+        "{ 50x: /etc/noah/50x.html }"),
+    ERROR_ROW(ERROR_PAGE_403, "403", "For visitors who are not let in, or banned.", "/etc/noah/403.html"),
+    ERROR_ROW(ERROR_PAGE_404, "404", "For files that are nowhere.", "/etc/noah/404.html"),
+    ERROR_ROW(ERROR_PAGE_429, "429", "For those who ask too often.", "/etc/noah/429.html"),
+    ERROR_ROW(ERROR_PAGE_50X, "50x", "When no app can answer.", "/etc/noah/50x.html"),
+    ERROR_ROW(ERROR_PAGE_MAINTENANCE, "maintenance", "While `noah maintenance` holds for the site.",
+              "/etc/noah/maintenance.html"),
     {.path = "sites.*.routes",
      .type = KEY_LIST,
      .least = 1,
@@ -253,6 +293,9 @@ const struct key keys[] = {
     LOAD_ROWS("sites.*.routes[]", cluster_route, group, OF_SITE),
     STICKY_ROW("sites.*.routes[]", cluster_route, group, OF_SITE),
     LIMIT_ROWS("sites.*.routes[]", cluster_route, group, limits, OF_SITE, "{ answer: 10m }"),
+    STATIC_ROWS("sites.*.routes[].static", cluster_route, files, "the site's; none in a route with `apps`"),
+    ACCESS_ROWS("sites.*.routes[]", cluster_route, access, OF_SITE),
+    ANSWER_ROWS("sites.*.routes[]", cluster_route, answers, OF_SITE),
 
     {.path = "databases",
      .type = KEY_NAMED_MAP,
@@ -391,6 +434,58 @@ const struct key keys[] = {
                  "A connection on which nothing was sent for so long, in neither direction, is closed.", "8h"),
     NUMBER_ROW("services.*.sessions", cluster_service, connections_most, 1, 100000, OWN_STANDARD("10000"),
                "The most connections at the same time, on each server where noah listens.", "500"),
+
+    SECTION_ROW("visitors", OWN_OTHERWISE("no limits"),
+                "What one address (IPv6: one /64) may ask of all sites together, on each server that noah runs on.",
+                "{ requests: 100/10s, connections: 200, ban: 5m }"),
+    {.path = "visitors.requests",
+     .type = KEY_RATE,
+     IN(cluster, visitors.requests),
+     .words = rates,
+     .standard = "none",
+     .about = "The most requests in a time; more are answered with 429. Streams of HTTP/2 are requests.",
+     .example = "100/10s"},
+    NUMBER_ROW("visitors.connections", cluster, visitors.connections_most, 0, 100000, OWN_STANDARD_SAID("0", "`0`: no limit"),
+               "The most connections at the same time.", "200"),
+    DURATION_ROW(
+        "visitors.ban", cluster, visitors.ban_ms, 0, 7 * DAY, OWN_STANDARD("1m"),
+        "Who has asked too often, here or where a site says `requests`, gets 403 for so long. `0`: only 429, while it is "
+        "too often.",
+        "5m"),
+    {.path = "visitors.exempt",
+     .type = KEY_LIST,
+     .least = 1,
+     MANY(cluster, visitors.exempt.list, visitors.exempt.count),
+     .otherwise = "nobody",
+     .about = "These are never limited or banned. Networks, addresses, or servers of the file.",
+     .example = "[10.0.0.0/8, web1]"},
+    {.path = "visitors.exempt[]", .type = KEY_NETWORK, ELEMENT(cluster, visitors.exempt.list)},
+
+    SECTION_ROW("front_ends", OWN_OTHERWISE("none: who connects is the visitor"),
+                "Proxies in front of noah, whose word about the visitor's address is taken.",
+                "{ from: [192.0.2.0/24, web1], only: true }"),
+    {.path = "front_ends.from",
+     .type = KEY_LIST,
+     .required = true,
+     .least = 1,
+     MANY(cluster, front_ends.from.list, front_ends.from.count),
+     .about = "Where they are: networks, addresses, or servers of the file.",
+     .example = "[192.0.2.0/24, web1]"},
+    {.path = "front_ends.from[]", .type = KEY_NETWORK, ELEMENT(cluster, front_ends.from.list)},
+    {.path = "front_ends.address",
+     .type = KEY_CHOICE,
+     IN(cluster, front_ends.told_by),
+     .words = told_by,
+     .standard = "forwarded-for",
+     .about = "How they say who the visitor is: in X-Forwarded-For, or by the PROXY protocol (version 1 or 2), which all of them "
+              "must send then.",
+     .example = "proxy-protocol"},
+    {.path = "front_ends.only",
+     .type = KEY_BOOL,
+     IN(cluster, front_ends.only),
+     .standard = "false",
+     .about = "`true`: only they are answered.",
+     .example = "true"},
 
     SECTION_ROW("log", OWN_OTHERWISE("as below"), "What noah writes down.", "{ access: /var/log/noah/access.log, format: json }"),
     {.path = "log.access",

@@ -285,6 +285,10 @@ static void load_element(struct load *load, const struct key *list, const struct
 		return;
 	}
 	uint32_t *count = (uint32_t *)(void *)((char *)base + list->count_offset);
+	if (element->type == KEY_NETWORK) {
+		(void)!load_network(load, node, (struct cluster_networks *)(void *)count);
+		return;
+	}
 	if (*count == list->most) {
 		load_report(load, node, "more than %llu entries; that is the most", (unsigned long long)list->most);
 		return;

@@ -25,6 +25,8 @@ void load_defaults(struct load *load, const char *parent, void *base);
 
 /* One value of the row's type into base + row->offset. False when it was wrong and has been reported. */
 bool load_value(struct load *load, const struct key *key, const struct tree_node *node, void *base) MUST_CHECK;
+/* One element of a list of networks: a server of the file adds both its addresses. False when it was wrong and has been reported. */
+bool load_network(struct load *load, const struct tree_node *node, struct cluster_networks *networks) MUST_CHECK;
 /* Before an element of a list is read: what it takes from the struct around it. */
 void load_inherit(const struct key *element, void *item, const void *around);
 /* The index of the server with this name; CLUSTER_NO_SERVER after reporting an unknown one. */
@@ -38,8 +40,9 @@ uint32_t load_find_server(struct load *load, const struct tree_node *node, struc
 /* The same where the parts are found out: where the group of a site, a route or a service stands. */
 struct place {
 	const char *parts[10];
-	unsigned count; /* at most 4; behind them is room for those of place_at */
+	unsigned count; /* at most 5; behind them is room for those of place_at */
 	char index[12];
+	bool is_files; /* of the servers that are tried for files */
 };
 void place_of_site(struct place *place, const struct cluster_site *site);
 void place_of_route(struct place *place, const struct cluster_site *site, const struct cluster_route *route);
@@ -69,7 +72,9 @@ void load_validate_targets(struct load *load);
 void load_validate_listeners(struct load *load);
 /* Reads every password file. */
 void load_secrets(struct load *load);
-/* Gives each site with a `page` its place among the pages, and reads them when the files may be opened. */
+/* Gives the files of pages, errors and users their places among the pages, and reads them when the files may be opened. */
 void load_pages(struct load *load, enum cluster_depth depth);
+/* Reports the first line of a file of users that is no name with a good hash. */
+void load_validate_users(struct load *load, const char *const *parts, const char *file, struct span text);
 
 #endif

@@ -116,6 +116,10 @@ void place_of_walk(struct place *place, const struct cluster_walk *walk)
 		place_of_route(place, walk->site, walk->route);
 	else
 		place_of_site(place, walk->site);
+	if (walk->files != NULL) {
+		place->parts[place->count++] = "static";
+		place->is_files = true;
+	}
 }
 
 const char *const *place_at(struct place *place, const char *key, const char *below)
@@ -128,5 +132,5 @@ const char *const *place_at(struct place *place, const char *key, const char *be
 
 const char *place_servers(const struct place *place)
 {
-	return strcmp(place->parts[0], "services") == 0 ? "servers" : "apps";
+	return place->is_files ? "try" : strcmp(place->parts[0], "services") == 0 ? "servers" : "apps";
 }

@@ -63,10 +63,24 @@ static bool parse_number(const struct key *key, struct span text, uint64_t *valu
 	return false;
 }
 
+/* A word that may stand instead of a value; NULL when it is none. */
+static const struct key_word *find_word(const struct key *key, struct span text)
+{
+	for (const struct key_word *word = key->words; word != NULL && word->word != NULL; word++)
+		if (span_equal(text, span_of_text(word->word)))
+			return word;
+	return NULL;
+}
+
 static bool load_number(struct load *load, const struct key *key, const struct tree_node *node, void *base)
 {
 	char why[VALUE_WHY_SIZE], least[VALUE_TEXT_SIZE], most[VALUE_TEXT_SIZE];
 	uint64_t value;
+	const struct key_word *word = find_word(key, node->text);
+	if (word != NULL) {
+		store_number(key, base, word->value);
+		return true;
+	}
 	if (!parse_number(key, node->text, &value, why))
 		return report_why(load, node, why);
 	if (value < key->least || value > key->most) {
@@ -125,6 +139,10 @@ static bool check_text(const struct key *key, struct span text, char why[VALUE_W
 		return value_check_token(text, is_cookie ? "cookie" : "header", why);
 	case KEY_REDIRECT:
 		return value_check_redirect(text, why);
+	case KEY_FILE_NAME:
+		return value_check_file_name(text, why);
+	case KEY_REALM:
+		return value_check_realm(text, why);
 	default:
 		return true;
 	}
@@ -133,6 +151,10 @@ static bool check_text(const struct key *key, struct span text, char why[VALUE_W
 static bool load_text(struct load *load, const struct key *key, const struct tree_node *node, void *base)
 {
 	char why[VALUE_WHY_SIZE];
+	if (find_word(key, node->text) != NULL) {
+		memset(field_of(key, base), 0, key->size);
+		return true;
+	}
 	if (!check_text(key, node->text, why))
 		return report_why(load, node, why);
 	if (node->text.size == 0) {
@@ -180,13 +202,12 @@ static void report_unknown_word(struct load *load, const struct key *key, const 
 
 static bool load_choice(struct load *load, const struct key *key, const struct tree_node *node, void *base)
 {
-	for (const struct key_word *word = key->words; word->word != NULL; word++)
-		if (strcmp(word->word, node->text.start) == 0) {
-			store_number(key, base, word->value);
-			return true;
-		}
-	report_unknown_word(load, key, node, "");
-	return false;
+	const struct key_word *word = find_word(key, node->text);
+	if (word != NULL)
+		store_number(key, base, word->value);
+	else
+		report_unknown_word(load, key, node, "");
+	return word != NULL;
 }
 
 /* "path", "header X-Name": words that end in NAME stand before a name. */
@@ -328,13 +349,42 @@ static bool load_certificate(struct load *load, const struct key *key, const str
 	return false;
 }
 
+/* "apps", "none", "web1:8080", or a list of servers. */
+static bool load_try(struct load *load, const struct key *key, const struct tree_node *node, void *base)
+{
+	struct cluster_static *files = field_of(key, base);
+	const struct key server = {.type = KEY_APP_SERVER, .path = key->path, .example = key->example, .port = key->port};
+	const struct key_word *word = node->kind == TREE_TEXT ? find_word(key, node->text) : NULL;
+	if (word != NULL) {
+		files->missing = (uint8_t)word->value;
+		return true;
+	}
+	unsigned before = load->report->total;
+	const struct tree_node *at = node->kind == TREE_LIST ? node->first : node;
+	for (; at != NULL; at = node->kind == TREE_LIST ? at->next : NULL) {
+		if (at->kind != TREE_TEXT || tree_is_empty(at) || find_word(key, at->text) != NULL)
+			load_report(load, at, "write `try: apps`, `try: none`, or servers such as `%s`", key->example);
+		else if (files->servers.app_count == key->most)
+			load_report(load, at, "more than %llu entries; that is the most", (unsigned long long)key->most);
+		else if (load_app_server(load, &server, at, &files->servers.apps[files->servers.app_count]))
+			files->servers.app_count++;
+		if (load->report->total > before)
+			break;
+	}
+	files->missing = MISSING_TRY;
+	return load->report->total == before;
+}
+
 /* What a route does not say is as its site says; that stands in it already (load_inherit). */
 static bool load_route(struct load *load, const struct key *key, const struct tree_node *node, void *base)
 {
+	struct cluster_route *route = field_of(key, base);
 	if (node->kind != TREE_MAP) {
 		load_report(load, node, "a route is keys with values, for example `{ path: /api/, apps: [web2:9000] }`");
 		return false;
 	}
+	if (tree_find(node, "static") != NULL || tree_find(node, "apps") != NULL)
+		memset(&route->files, 0, sizeof(route->files)); /* files are taken over as a whole, or not */
 	load_map(load, node, key->path, base);
 	return true;
 }
@@ -349,6 +399,9 @@ void load_inherit(const struct key *element, void *item, const void *around)
 	memset(route->group.apps, 0, sizeof(route->group.apps));
 	route->group.app_count = 0;
 	route->limits = site->limits;
+	route->answers = site->answers;
+	route->files = site->files;
+	memset(&route->files.servers, 0, sizeof(route->files.servers)); /* the site's are asked */
 }
 
 static bool load_on(struct load *load, const struct key *key, const struct tree_node *node, void *base)
@@ -365,12 +418,66 @@ static bool load_on(struct load *load, const struct key *key, const struct tree_
 	return true;
 }
 
-/* ---- addresses and checks ------------------------------------------------------------------------------------- */
+/* ---- addresses, rates and checks ------------------------------------------------------------------------------------- */
 
 static bool load_ip(struct load *load, const struct key *key, const struct tree_node *node, void *base)
 {
 	char why[VALUE_WHY_SIZE];
 	return value_parse_ip(node->text, field_of(key, base), why) || report_why(load, node, why);
+}
+
+static bool add_network(struct load *load, const struct tree_node *node, struct cluster_networks *networks,
+                        const struct cluster_network *network)
+{
+	for (uint32_t i = 0; i < networks->count; i++)
+		if (memcmp(&networks->list[i], network, sizeof(*network)) == 0) {
+			load_report(load, node, "`%.60s` stands here twice", node->text.start);
+			return false;
+		}
+	if (networks->count == CLUSTER_NETWORKS_MOST) {
+		load_report(load, node, "more than %u networks and addresses; that is the most", CLUSTER_NETWORKS_MOST);
+		return false;
+	}
+	networks->list[networks->count++] = *network;
+	return true;
+}
+
+bool load_network(struct load *load, const struct tree_node *node, struct cluster_networks *networks)
+{
+	char why[VALUE_WHY_SIZE];
+	struct cluster_network network = {0};
+	if (node->kind != TREE_TEXT || tree_is_empty(node)) {
+		load_report(load, node, "a single value is expected here, such as `10.0.0.0/8`");
+		return false;
+	}
+	if (value_parse_network(node->text, &network, why))
+		return add_network(load, node, networks, &network);
+	if (why[0] != '\0')
+		return report_why(load, node, why);
+	uint32_t index = load_find_server(load, node, node->text);
+	if (index == CLUSTER_NO_SERVER)
+		return false;
+	const struct cluster_server *server = &load->cluster->servers[index];
+	if (server->address.family == ADDRESS_NONE)
+		return false; /* wrong, and reported */
+	network = value_network_of(&server->address);
+	if (!add_network(load, node, networks, &network))
+		return false;
+	if (server->public_address.family == ADDRESS_NONE || address_equal(&server->address, &server->public_address))
+		return true;
+	network = value_network_of(&server->public_address);
+	return add_network(load, node, networks, &network);
+}
+
+static bool load_rate(struct load *load, const struct key *key, const struct tree_node *node, void *base)
+{
+	char why[VALUE_WHY_SIZE];
+	struct cluster_rate *rate = field_of(key, base);
+	if (find_word(key, node->text) != NULL) {
+		*rate = (struct cluster_rate){0};
+		return true;
+	}
+	return value_parse_rate(node->text, rate, why) || report_why(load, node, why);
 }
 
 static bool load_listen(struct load *load, const struct key *key, const struct tree_node *node, void *base)
@@ -441,7 +548,8 @@ static bool load_check_digest(struct load *load, const struct key *key, const st
 bool load_value(struct load *load, const struct key *key, const struct tree_node *node, void *base)
 {
 	bool may_be_map = key->type == KEY_APP || key->type == KEY_CERTIFICATE || key->type == KEY_ROUTE;
-	if (node->kind != TREE_TEXT && (!may_be_map || node->kind == TREE_LIST)) {
+	bool may_be_list = key->type == KEY_TRY;
+	if (node->kind != TREE_TEXT && !(node->kind == TREE_LIST ? may_be_list : may_be_map)) {
 		load_report(load, node, "a single value is expected here, not a %s", node->kind == TREE_LIST ? "list" : "map of keys");
 		return false;
 	}
@@ -462,6 +570,8 @@ bool load_value(struct load *load, const struct key *key, const struct tree_node
 	case KEY_URL_PATH:
 	case KEY_TOKEN:
 	case KEY_REDIRECT:
+	case KEY_FILE_NAME:
+	case KEY_REALM:
 		return load_text(load, key, node, base);
 	case KEY_HOST:
 	case KEY_HOST_PATTERN:
@@ -482,6 +592,10 @@ bool load_value(struct load *load, const struct key *key, const struct tree_node
 		return load_hash(load, key, node, base);
 	case KEY_LOG_TARGET:
 		return load_log_target(load, key, node, base);
+	case KEY_RATE:
+		return load_rate(load, key, node, base);
+	case KEY_TRY:
+		return load_try(load, key, node, base);
 	case KEY_ON:
 		return load_on(load, key, node, base);
 	case KEY_APP:
@@ -502,7 +616,8 @@ bool load_value(struct load *load, const struct key *key, const struct tree_node
 	case KEY_NAMED_MAP:
 	case KEY_HOST_MAP:
 	case KEY_LIST:
-		break; /* containers: load.c */
+	case KEY_NETWORK:
+		break; /* containers, and what may be two elements: load.c */
 	}
 	ASSERT(!"a row of the table with a type that holds no value");
 	return false;

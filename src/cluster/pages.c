@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * pages: reads the small files that sites without apps answer with. Runs in the supervisor and in `noah check`, once for each
- * loading: traffic never opens a file.
+ * pages: reads the small files that a cluster file names: answers of sites without apps, pages for errors, names and passwords of
+ * visitors. Runs in the supervisor and in `noah check`, once for each loading: traffic never opens one.
+ *
+ * A file that is named several times is read once, and they share its place.
  */
 #include "cluster/load.h"
 
@@ -10,8 +12,25 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void read_page(struct load *load, const char *const *parts, const char *file, struct cluster_page *page)
+/* What is to be read for whom. */
+struct wanted {
+	const char *file;
+	const char *const *parts; /* of the key that names it */
+	const char *what;         /* "a page", and the mend for one that is too large */
+	const char *mend;
+	uint32_t *place; /* gets 1 + index into pages */
+	bool is_users;
+};
+
+struct named {
+	const char *file[CLUSTER_PAGES_MOST]; /* by index into pages */
+	bool is_users[CLUSTER_PAGES_MOST];
+};
+
+static void read_page(struct load *load, const struct wanted *wanted, struct cluster_page *page)
 {
+	const char *const *parts = wanted->parts;
+	const char *file = wanted->file;
 	/* O_NONBLOCK: a pipe under that name must not hold the supervisor */
 	int descriptor = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat status;
@@ -20,8 +39,10 @@ static void read_page(struct load *load, const char *const *parts, const char *f
 	} else if (!S_ISREG(status.st_mode)) {
 		load_report_at(load, parts, "%s is not a plain file", file);
 	} else if (status.st_size > (off_t)sizeof(page->bytes)) {
-		load_report_at(load, parts, "%s has %lld bytes; a page has at most 64 KB, so let a web server answer (`apps`)", file,
-		               (long long)status.st_size);
+		load_report_at(load, parts, "%s has %lld bytes; %s has at most 64 KB, so %s", file, (long long)status.st_size,
+		               wanted->what, wanted->mend);
+	} else if (wanted->is_users && (status.st_mode & S_IWOTH) != 0) {
+		load_report_at(load, parts, "%s can be written by everybody; mend it with `chmod 640 %s`", file, file);
 	} else {
 		/* no more than its size: what lies behind stays untouched, and so costs no memory */
 		ssize_t size = pread(descriptor, page->bytes, (size_t)status.st_size, 0);
@@ -29,38 +50,97 @@ static void read_page(struct load *load, const char *const *parts, const char *f
 			load_report_at(load, parts, "%s cannot be read: %s", file, strerror(errno));
 		else
 			page->size = (uint32_t)size;
+		if (size >= 0 && wanted->is_users)
+			load_validate_users(load, parts, file, span_of(page->bytes, page->size));
 	}
 	if (descriptor >= 0)
 		close(descriptor);
 }
 
-/* The site before this one that names the same file; NULL when there is none. */
-static const struct cluster_site *find_same(const struct cluster *cluster, const struct cluster_site *site)
+/* Gives the file its place, the one that it has already if it was named before. False when there is no more room. */
+static bool want(struct load *load, struct named *named, enum cluster_depth depth, const struct wanted *wanted)
 {
-	for (const struct cluster_site *other = cluster->sites; other < site; other++)
-		if (other->page > 0 && strcmp(other->page_file, site->page_file) == 0)
-			return other;
-	return NULL;
+	struct cluster *cluster = load->cluster;
+	for (uint32_t i = 0; i < cluster->page_count; i++)
+		if (strcmp(named->file[i], wanted->file) == 0 && named->is_users[i] == wanted->is_users) {
+			*wanted->place = i + 1;
+			return true;
+		}
+	if (cluster->page_count == CLUSTER_PAGES_MOST) {
+		load_report_at(load, wanted->parts, "more than %u different pages and files of users; that is the most",
+		               CLUSTER_PAGES_MOST);
+		return false;
+	}
+	named->file[cluster->page_count] = wanted->file;
+	named->is_users[cluster->page_count] = wanted->is_users;
+	*wanted->place = ++cluster->page_count;
+	if (depth == CLUSTER_WHOLE)
+		read_page(load, wanted, &cluster->pages[*wanted->place - 1]);
+	return true;
+}
+
+static bool want_users(struct load *load, struct named *named, enum cluster_depth depth, struct cluster_access *access,
+                       struct place *place)
+{
+	const struct wanted users = {
+	    .file = access->users_file,
+	    .parts = place_at(place, "users", NULL),
+	    .what = "a file of users",
+	    .mend = "keep those in it who still come here, or give each route a file of its own",
+	    .place = &access->users,
+	    .is_users = true,
+	};
+	return access->users_file[0] == '\0' || want(load, named, depth, &users);
+}
+
+static bool want_error_pages(struct load *load, struct named *named, enum cluster_depth depth, struct cluster_site *site)
+{
+	static const char *const words[] = {
+#define X(name, key, when) [name] = key,
+	    CLUSTER_ERROR_PAGES(X)
+#undef X
+	};
+	for (unsigned i = 0; i < ERROR_PAGE_COUNT; i++) {
+		const struct wanted page = {
+		    .file = site->error_page_files[i],
+		    .parts = AT("sites", site->name, "errors", words[i]),
+		    .what = "a page",
+		    .mend = "put its pictures and styles into files of their own",
+		    .place = &site->error_pages[i],
+		};
+		if (page.file[0] != '\0' && !want(load, named, depth, &page))
+			return false;
+	}
+	return true;
+}
+
+static bool want_of_site(struct load *load, struct named *named, enum cluster_depth depth, struct cluster_site *site)
+{
+	struct place place;
+	const struct wanted page = {
+	    .file = site->page_file,
+	    .parts = AT("sites", site->name, "page"),
+	    .what = "a page",
+	    .mend = "let noah send it from a directory (`static`), or a web server (`apps`)",
+	    .place = &site->page,
+	};
+	if (page.file[0] != '\0' && !want(load, named, depth, &page))
+		return false;
+	place_of_site(&place, site);
+	if (!want_error_pages(load, named, depth, site) || !want_users(load, named, depth, &site->access, &place))
+		return false;
+	for (struct cluster_route *route = site->routes; route < site->routes + site->route_count; route++) {
+		place_of_route(&place, site, route);
+		if (!want_users(load, named, depth, &route->access, &place))
+			return false;
+	}
+	return true;
 }
 
 void load_pages(struct load *load, enum cluster_depth depth)
 {
-	struct cluster *cluster = load->cluster;
-	for (struct cluster_site *site = cluster->sites; site < cluster->sites + cluster->site_count; site++) {
-		const char *const *parts = AT("sites", site->name, "page");
-		if (site->page_file[0] == '\0')
-			continue;
-		const struct cluster_site *same = find_same(cluster, site);
-		if (same != NULL) {
-			site->page = same->page;
-			continue;
-		}
-		if (cluster->page_count == CLUSTER_PAGES_MOST) {
-			load_report_at(load, parts, "more than %u different pages; that is the most", CLUSTER_PAGES_MOST);
+	struct named named;
+	for (uint32_t i = 0; i < load->cluster->site_count; i++)
+		if (!want_of_site(load, &named, depth, &load->cluster->sites[i]))
 			return;
-		}
-		site->page = ++cluster->page_count;
-		if (depth == CLUSTER_WHOLE)
-			read_page(load, parts, site->page_file, &cluster->pages[site->page - 1]);
-	}
 }

@@ -86,6 +86,16 @@ static const char *kind_of(const struct key *key)
 		return "file or word";
 	case KEY_STATUS:
 		return "codes";
+	case KEY_FILE_NAME:
+		return "name of a file";
+	case KEY_REALM:
+		return "text";
+	case KEY_RATE:
+		return "count/duration";
+	case KEY_NETWORK:
+		return "network";
+	case KEY_TRY:
+		return "word, or list of server:port";
 	case KEY_CHECK_TCP:
 		return "`true`";
 	case KEY_CHECK_DIGEST:
@@ -114,15 +124,16 @@ static void print_kind(const struct key *key, FILE *out)
 	case KEY_LIST:
 		fprintf(out, ", %llu to %llu", (unsigned long long)key->least, (unsigned long long)key->most);
 		break;
-	case KEY_CHOICE:
-	case KEY_HASH:
-	case KEY_LOG_TARGET:
-		for (const struct key_word *word = key->words; word->word != NULL; word++)
-			fprintf(out, "%s`%s`", word == key->words ? ": " : " or ", word->word);
-		break;
 	default:
 		break;
 	}
+}
+
+static void print_words(const struct key *key, FILE *out)
+{
+	bool only = key->type == KEY_CHOICE || key->type == KEY_HASH || key->type == KEY_LOG_TARGET || key->type == KEY_TRY;
+	for (const struct key_word *word = key->words; word != NULL && word->word != NULL; word++)
+		fprintf(out, "%s`%s`", word != key->words || !only ? " or " : ": ", word->word);
 }
 
 static void print_default(const struct key *key, FILE *out)
@@ -152,6 +163,7 @@ void cluster_print_reference(FILE *out)
 		print_path(key, out);
 		fputs("` | ", out);
 		print_kind(key, out);
+		print_words(key, out);
 		fputs(" | ", out);
 		print_default(key, out);
 		fputs(" | ", out);

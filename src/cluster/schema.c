@@ -140,7 +140,7 @@ static json_t *make_any_required(const char *const *words, unsigned count)
 
 static json_t *make_named(const struct key *key)
 {
-	static const char *const site_needs[] = {"apps", "page"};
+	static const char *const site_needs[] = {"apps", "page", "static"};
 	char inside[KEY_PATH_SIZE];
 	json_t *schema = make_type("object");
 	json_t *names = make_pattern(key->type == KEY_HOST_MAP ? HOST_PATTERN : NAME_PATTERN);
@@ -171,6 +171,22 @@ static json_t *make_text(const struct key *key, const char *pattern)
 	return schema;
 }
 
+/* The schema, or one of the words that may stand instead. */
+static json_t *with_words(const struct key *key, json_t *schema)
+{
+	return key->words == NULL ? schema : make_either(make_choice(key->words), schema);
+}
+
+/* A word, a server, or a list of servers. */
+static json_t *make_try(const struct key *key)
+{
+	json_t *list = make_type("array");
+	set(list, "items", make_pattern(APP_PATTERN));
+	set(list, "minItems", json_integer(1));
+	set(list, "maxItems", json_integer((json_int_t)key->most));
+	return make_either(make_pattern(APP_PATTERN), list);
+}
+
 static json_t *make_value(const struct key *key)
 {
 	char inside[KEY_PATH_SIZE], pattern[32];
@@ -187,8 +203,13 @@ static json_t *make_value(const struct key *key)
 	case KEY_TEXT:
 		return make_text(key, "^.+$");
 	case KEY_FILE:
+		return with_words(key, make_text(key, "^/"));
 	case KEY_URL_PATH:
 		return make_text(key, "^/");
+	case KEY_FILE_NAME:
+		return make_text(key, "^[^./][^/]*$");
+	case KEY_REALM:
+		return make_text(key, "^[ !#-\\[\\]-~]+$");
 	case KEY_HOST:
 		return make_text(key, HOST_PATTERN);
 	case KEY_HOST_PATTERN:
@@ -228,7 +249,13 @@ static json_t *make_value(const struct key *key)
 	case KEY_APP_SERVER:
 		return make_pattern(APP_PATTERN);
 	case KEY_DURATION:
-		return make_either(make_pattern("^[0-9]+(ms|s|m|h|d)$"), make_integer(0, 0));
+		return with_words(key, make_either(make_pattern("^[0-9]+(ms|s|m|h|d)$"), make_integer(0, 0)));
+	case KEY_RATE:
+		return with_words(key, make_pattern("^[0-9]+/[0-9]+(ms|s|m|h|d)$"));
+	case KEY_NETWORK:
+		return make_pattern("^[0-9A-Za-z][0-9A-Za-z._-]*(/[0-9]{1,2})?$|^[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(/[0-9]{1,3})?$");
+	case KEY_TRY:
+		return make_try(key);
 	case KEY_SIZE:
 		return make_either(make_pattern("^[0-9]+[kmgtKMGT]?$"), make_integer(key->least, key->most));
 	case KEY_NUMBER:

@@ -5,7 +5,6 @@
  */
 #include "cluster/load.h"
 
-
 /* ---- what a route matches ------------------------------------------------------------------------------------- */
 
 static bool is_any_path(const char *path)
@@ -112,10 +111,21 @@ static void validate_match(struct load *load, const struct cluster_route *route,
 
 static const char *const group_keys[] = {"balance", "hash", "check", "connections", "queue", "slow_start", "sticky"};
 
-static bool has_limits(const struct load *load, struct place *place)
+/* What may be different for a path without servers of its own: of requests that go to servers or are answered with files, and of
+ * all. */
+static const char *const request_keys[] = {"body", "timeouts", "minimum_rate", "buffer"};
+static const char *const answer_keys[] = {"compress", "hide_versions", "expires"};
+static const char *const visitor_keys[] = {"allow", "deny", "users", "realm", "requests"};
+
+/* The first of these keys that the route says; NULL when it says none. */
+static const char *find_key(const struct load *load, struct place *place, const char *const *words, unsigned count)
 {
-	return load_has(load, place_at(place, "body", NULL)) || load_has(load, place_at(place, "timeouts", NULL));
+	for (unsigned i = 0; i < count; i++)
+		if (load_has(load, place_at(place, words[i], NULL)))
+			return words[i];
+	return NULL;
 }
+#define FIND_KEY(load, place, words) find_key(load, place, words, COUNT_OF(words))
 
 /* A path that the route itself matches: the visitor would be sent there again and again. */
 static bool leads_to_itself(const struct cluster_route *route)
@@ -125,14 +135,14 @@ static bool leads_to_itself(const struct cluster_route *route)
 
 static void validate_redirect(struct load *load, const struct cluster_route *route, struct place *place)
 {
-	static const char *const others[] = {"apps", "body", "timeouts"};
-	const char *beside = NULL;
-	for (unsigned i = 0; i < COUNT_OF(others) && beside == NULL; i++)
-		if (load_has(load, place_at(place, others[i], NULL)))
-			beside = others[i];
-	for (unsigned i = 0; i < COUNT_OF(group_keys) && beside == NULL; i++)
-		if (load_has(load, place_at(place, group_keys[i], NULL)))
-			beside = group_keys[i];
+	static const char *const own[] = {"apps", "static"};
+	const char *beside = FIND_KEY(load, place, own);
+	if (beside == NULL)
+		beside = FIND_KEY(load, place, request_keys);
+	if (beside == NULL)
+		beside = FIND_KEY(load, place, answer_keys);
+	if (beside == NULL)
+		beside = FIND_KEY(load, place, group_keys);
 	if (beside != NULL)
 		load_report_at(load, place_at(place, beside, NULL), "has no effect beside `redirect`; take one of them out");
 	if (leads_to_itself(route))
@@ -152,8 +162,11 @@ static void validate_action(struct load *load, const struct cluster_route *route
 		load_validate_group(load, &route->group, place);
 		return;
 	}
-	if (has_page) {
-		load_report_at(load, place_at(place, NULL, NULL), "does nothing: the site has a `page`; say `redirect` or `apps`");
+	bool has_own = load_has(load, place_at(place, "static", NULL)) || FIND_KEY(load, place, answer_keys) != NULL ||
+	               FIND_KEY(load, place, visitor_keys) != NULL;
+	if (has_page && !has_own) {
+		load_report_at(load, place_at(place, NULL, NULL),
+		               "does nothing: the site has a `page`; say `redirect`, `apps` or `static`");
 		return;
 	}
 	bool has_group_key = load_has(load, place_at(place, "timeouts", "connect"));
@@ -165,9 +178,11 @@ static void validate_action(struct load *load, const struct cluster_route *route
 			               "needs `apps` in this route; those of the site have theirs");
 			has_group_key = true;
 		}
-	if (!has_limits(load, place) && !has_group_key)
-		load_report_at(load, place_at(place, NULL, NULL),
-		               "does nothing; say `redirect`, `apps`, `body` or `timeouts`, or take the route out");
+	if (FIND_KEY(load, place, request_keys) == NULL && !has_own && !has_group_key)
+		load_report_at(
+		    load, place_at(place, NULL, NULL),
+		    "does nothing; say for example `redirect`, `apps`, `static`, `body`, `expires` or `allow`, or take the route "
+		    "out");
 }
 
 void load_validate_routes(struct load *load, const struct cluster_site *site)

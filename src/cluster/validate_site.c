@@ -5,7 +5,6 @@
  */
 #include "cluster/load.h"
 
-
 static void validate_names(struct load *load, const struct cluster_site *site)
 {
 	for (uint32_t i = 1; i < site->name_count; i++)
@@ -120,9 +119,13 @@ void load_validate_site(struct load *load, const struct cluster_site *site)
 	validate_tls(load, site);
 	if (load_has(load, AT("sites", site->name, "page")))
 		validate_page(load, site);
-	else if (load_has_map(load, AT("sites", site->name)) && !load_has(load, AT("sites", site->name, "apps")))
-		load_report_at(load, AT("sites", site->name, "apps"),
-		               "is missing; for example `apps: [web1:8080, web2:8080]`, or `page: /etc/noah/welcome.html` without any");
+	else if (load_has_map(load, AT("sites", site->name)) && !load_has(load, AT("sites", site->name, "apps")) &&
+	         !load_has(load, AT("sites", site->name, "static")))
+		load_report_at(
+		    load, AT("sites", site->name, "apps"),
+		    "is missing; for example `apps: [web1:8080, web2:8080]`, or without any `static: { root: /var/www/%.60s }` or "
+		    "`page: /etc/noah/welcome.html`",
+		    site->name);
 	load_validate_group(load, &site->group, &place);
 	load_validate_routes(load, site);
 }

@@ -40,6 +40,19 @@ bool value_parse_listen(struct span text, enum value_listen kind, struct address
 /* "NAME:PORT" or "NAME": cuts at the colon. A missing port leaves *port alone. */
 bool value_parse_name_and_port(struct span text, struct span *name, uint16_t *port, char why[VALUE_WHY_SIZE]) MUST_CHECK;
 
+/* "100/10s": so many in so long. */
+bool value_parse_rate(struct span text, struct cluster_rate *out, char why[VALUE_WHY_SIZE]) MUST_CHECK;
+/* "10.0.0.0/8", "2001:db8::/32", "192.0.2.7". False with an empty `why` when it is neither network nor address: perhaps a name. */
+bool value_parse_network(struct span text, struct cluster_network *out, char why[VALUE_WHY_SIZE]) MUST_CHECK;
+/* The network that has only this address. */
+struct cluster_network value_network_of(const struct address *address);
+/* As it is written; "192.0.2.7" without prefix when it is one address. Returns out. */
+const char *value_format_network(const struct cluster_network *network, char out[VALUE_TEXT_SIZE]);
+
+/* The name of a file in its directory: no `/`, does not begin with a dot. */
+bool value_check_file_name(struct span text, char why[VALUE_WHY_SIZE]) MUST_CHECK;
+/* What may stand in the quotes of a header. */
+bool value_check_realm(struct span text, char why[VALUE_WHY_SIZE]) MUST_CHECK;
 /* `true` or `false`. */
 bool value_parse_bool(struct span text, bool *out, char why[VALUE_WHY_SIZE]) MUST_CHECK;
 /* The name of a header or a cookie: a token (RFC 9110 5.6.2). `what` is it in the sentence. */

@@ -105,9 +105,17 @@ static void print_ip(const struct address *address, char *out)
 	snprintf(out, VALUE_TEXT_SIZE, "%s", address->family == ADDRESS_NONE ? "" : address_format(address, text));
 }
 
-static void print_choice(const struct key *key, uint64_t value, char *out)
+static void print_rate(const struct cluster_rate *rate, char *out)
 {
-	for (const struct key_word *word = key->words; word->word != NULL; word++)
+	char period[VALUE_TEXT_SIZE];
+	if (rate->most > 0)
+		append(out, "%u/%s", rate->most, value_format_duration(rate->period_ms, period));
+}
+
+/* The word for this value, if it has one. */
+static void print_word(const struct key *key, uint64_t value, char *out)
+{
+	for (const struct key_word *word = key->words; word != NULL && word->word != NULL; word++)
 		if (word->value == value)
 			snprintf(out, VALUE_TEXT_SIZE, "%s", word->word);
 }
@@ -126,6 +134,16 @@ static void print_digest(const struct key *key, const struct cluster_check *chec
 		snprintf(out + 2 * i, VALUE_TEXT_SIZE - 2 * i, "%02x", check->digest_bytes[i]);
 }
 
+static void print_try(const struct cluster *cluster, const struct key *key, const struct cluster_static *files, char *out)
+{
+	if (files->root[0] == '\0')
+		return;
+	print_word(key, files->missing, out);
+	for (uint32_t i = 0; i < files->servers.app_count; i++)
+		append(out, "%s%s:%u", i == 0 ? "" : ", ", cluster->servers[files->servers.apps[i].server].name,
+		       files->servers.apps[i].address.port);
+}
+
 const char *words_of_value(const struct cluster *cluster, const struct key *key, const void *base, char out[VALUE_TEXT_SIZE])
 {
 	const void *field = field_of(key, base);
@@ -142,6 +160,8 @@ const char *words_of_value(const struct cluster *cluster, const struct key *key,
 	case KEY_FILE_TYPE:
 	case KEY_TOKEN:
 	case KEY_REDIRECT:
+	case KEY_FILE_NAME:
+	case KEY_REALM:
 		snprintf(out, VALUE_TEXT_SIZE, "%s", (const char *)field);
 		break;
 	case KEY_IP:
@@ -177,7 +197,8 @@ const char *words_of_value(const struct cluster *cluster, const struct key *key,
 		print_app(cluster, field, out);
 		break;
 	case KEY_DURATION:
-		if (number_of(key, base) > 0 || key->least == 0)
+		print_word(key, number_of(key, base), out);
+		if (out[0] == '\0' && (number_of(key, base) > 0 || key->least == 0))
 			value_format_duration(number_of(key, base) * (key->unit_ms > 1 ? key->unit_ms : 1), out);
 		break;
 	case KEY_SIZE:
@@ -187,7 +208,16 @@ const char *words_of_value(const struct cluster *cluster, const struct key *key,
 		snprintf(out, VALUE_TEXT_SIZE, "%llu", (unsigned long long)number_of(key, base));
 		break;
 	case KEY_CHOICE:
-		print_choice(key, number_of(key, base), out);
+		print_word(key, number_of(key, base), out);
+		break;
+	case KEY_RATE:
+		print_rate(field, out);
+		break;
+	case KEY_NETWORK:
+		value_format_network(field, out);
+		break;
+	case KEY_TRY:
+		print_try(cluster, key, field, out);
 		break;
 	case KEY_STATUS:
 		print_status(field, out);

@@ -88,7 +88,7 @@ IN_SITE = [
     ("routes: /api/", 13, "sites.a.example.routes: a route is keys with values, for example `{ path: /api/"),
     ("routes: []", 13, "sites.a.example.routes: the list is empty"),
     ("routes: [{ body: 1g }]", 14, "sites.a.example.routes: matches nothing; say for example `path: /api/`, or `types: [jpg, png]`"),
-    ("routes: [{ path: /api/ }]", 14, "sites.a.example.routes: does nothing; say `redirect`, `apps`, `body` or `timeouts`"),
+    ("routes: [{ path: /api/ }]", 14, "sites.a.example.routes: does nothing; say for example `redirect`, `apps`, `static`, `body`, `expires` or `allow`"),
     ("routes: [{ path: api, body: 1g }]", 22, "sites.a.example.routes.path: `api` is not the path of a request"),
     ("routes: [{ path: /api/*, body: 1g }]", 22, "a path is the beginning of what matches, without `*`; did you mean `/api/`?"),
     ("routes: [{ path: '/a?b=c', body: 1g }]", 22, "what follows `?` is not looked at; did you mean `/a`?"),
@@ -249,7 +249,7 @@ WHOLE = [
     (f"{HEAD}sites: {{ a: {{ apps: [{{ weight: 2 }}] }} }}\n", (8, 22), "sites.a.apps.server: is missing"),
     (f"{HEAD}sites: {{ a: {{ apps: [{{ server: web1, weight: 0 }}] }} }}\n", (8, 46), "sites.a.apps.weight: `0` is too small"),
     (f"{HEAD}sites: {{ a: {{ names: [b] }} }}\n", (8, 10),
-     "sites.a.apps: is missing; for example `apps: [web1:8080, web2:8080]`, or `page: /etc/noah/welcome.html`"),
+     "sites.a.apps: is missing; for example `apps: [web1:8080, web2:8080]`, or without any `static: { root: /var/www/a }` or `page: /etc/noah/welcome.html`"),
     (f"{HEAD}sites: {{ a: {{ apps: [front:80] }} }}\n", (8, 22),
      "sites.a.apps: on front noah itself listens on [::]:80 (sites.a.listen); give one of them another port"),
     (f"{HEAD}sites: {{ '*': {{ apps: web1 }} }}\n", (8, 10), "a site needs a name of its own; write `names: ['*']` in it"),
@@ -365,7 +365,7 @@ def test_a_page_with_routes(complaint, check):
     site = "sites: { a: { page: /p, routes: [{ path: /x/, redirect: https://b.example/ }, ROUTE] } }\n"
     assert check(HEAD + site.replace("ROUTE", "{ path: /y, apps: web1 }"))["good"]
     assert complaint(HEAD + site.replace("ROUTE", "{ path: /y, body: 1 }"))[2] == (
-        "sites.a.routes: does nothing: the site has a `page`; say `redirect` or `apps`")
+        "sites.a.routes: does nothing: the site has a `page`; say `redirect`, `apps` or `static`")
     assert complaint(HEAD + "sites: { a: { page: /p, apps: web1 } }\n")[2] == (
         "sites.a.apps: a site has `apps` or a `page`; take one of them out")
 
@@ -373,8 +373,14 @@ def test_a_page_with_routes(complaint, check):
 def test_too_many_pages(complaint, check):
     def sites(count):
         return "sites:\n" + "".join(f"  s{i}: {{ page: /p{i} }}\n  t{i}: {{ page: /p{i} }}\n" for i in range(count))
-    assert check(HEAD + sites(16))["good"]
-    assert complaint(HEAD + sites(17))[2] == "sites.s16.page: more than 16 different pages; that is the most"
+    assert check(HEAD + sites(32))["good"]
+    errors = "".join(f"  s{i}: {{ apps: web1, errors: {{ 403: /a{i}, 404: /b{i}, 429: /c{i}, 50x: /d{i}, maintenance: /e{i} }} }}\n"
+                     for i in range(13))
+    users = errors.replace("maintenance: /e12 }", "maintenance: /e0 }, routes: [{ path: /x, users: /a0 }]")
+    assert complaint(HEAD + "sites:\n" + users)[2] == (
+        "sites.s12.routes.users: more than 64 different pages and files of users; that is the most")  # /a0 as users is another file
+    assert complaint(HEAD + "sites:\n" + errors)[2].startswith("sites.s12.errors.maintenance: more than 64 different")
+    assert check(HEAD + "sites:\n" + errors.replace("maintenance: /e12", "maintenance: /e0"))["good"]
 
 
 def test_the_same_name_on_other_listeners_is_good(check):

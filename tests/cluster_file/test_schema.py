@@ -24,7 +24,14 @@ Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(~|null|)$"
 
 
 def read(text):
-    return yaml.load(text, Loader)  # noqa: S506 (a SafeLoader)
+    return with_texts(yaml.load(text, Loader))  # noqa: S506 (a SafeLoader)
+
+
+def with_texts(value):
+    """Keys are texts, also those of `errors` that look like numbers."""
+    if isinstance(value, list):
+        return [with_texts(entry) for entry in value]
+    return {str(key): with_texts(entry) for key, entry in value.items()} if isinstance(value, dict) else value
 
 
 @pytest.fixture(scope="module", name="schema")
@@ -60,13 +67,17 @@ def test_good_files(schema, file):
 BASE = {
     "cluster": "c",
     "servers": {name: {"address": f"192.168.0.{i}"} for i, name in enumerate(["web1", "web2", "db1", "db2"], 11)},
-    "sites": {"NAME": {"apps": ["web1:8080", "web2:8080"], "check": {"get": "/x"}, "timeouts": {}, "https": {}, "queue": {}}},
+    "sites": {"NAME": {"apps": ["web1:8080", "web2:8080"], "check": {"get": "/x"}, "timeouts": {}, "https": {}, "queue": {},
+                       "static": {"root": "/srv/all"}, "buffer": {}, "errors": {}}},
     "databases": {"NAME": {"servers": ["db1", "db2"], "account": {"user": "u", "password_file": "/p"}, "check": {}, "timeouts": {}}},
     "services": {"NAME": {"listen": 2222, "servers": ["web1:22", "web2:22"], "check": {}, "timeouts": {}, "queue": {}}},
+    "visitors": {},
+    "front_ends": {},
     "log": {},
     "admin": {},
 }
-ROUTE = {"path": "/x/", "apps": ["web1:9000", "web2:9000"], "check": {"get": "/x"}, "timeouts": {}, "queue": {}}
+ROUTE = {"path": "/x/", "apps": ["web1:9000", "web2:9000"], "check": {"get": "/x"}, "timeouts": {}, "queue": {},
+         "static": {"root": "/srv/some"}, "buffer": {}}
 
 
 def place(whole, way):
@@ -100,11 +111,15 @@ def complete(whole, path, at, owner):
         for word in [word for word in at if word != "page"]:
             del at[word]
     if path in ("sites.NAME.routes[].redirect", "sites.NAME.routes[].status"):
-        for word in ("apps", "check", "timeouts", "queue"):
+        for word in ("apps", "check", "timeouts", "queue", "static", "buffer"):
             del at[word]
         at.setdefault("redirect", "/else")
     if last == "tcp":
         at.pop("get", None)
+    if path == "visitors.ban":
+        at["requests"] = "100/10s"
+    if path.startswith("front_ends."):
+        at.setdefault("from", "web1")
     if path == "log.format":
         at["access"] = "syslog"
 
@@ -216,7 +231,8 @@ def test_the_examples_in_the_manual_are_good(schema, check, manual):
         schema.validate(read(text))
 
 
-SITE_WORDS = ("names", "listen", "certificate", "https", "canonical", "apps", "page", "balance", "hash", "check", "connections", "queue",
+SITE_WORDS = ("static", "compress", "hide_versions", "expires", "minimum_rate", "buffer", "requests", "allow", "deny", "users", "realm",
+              "errors", "names", "listen", "certificate", "https", "canonical", "apps", "page", "balance", "hash", "check", "connections", "queue",
               "slow_start", "sticky", "timeouts", "body", "server_timing", "routes")
 
 
@@ -246,7 +262,7 @@ def test_the_words_in_the_tables_are_ours(check, manual):
             continue
         if word in SITE_WORDS:
             part = site_of(read(code))
-        elif word in ("log", "admin", "services"):
+        elif word in ("log", "admin", "services", "visitors", "front_ends"):
             part = read(code)
         else:
             continue
