@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Opening beneath a directory, and everything that a pool thread does for files. Nothing here knows the cache.
+ *
+ * openat2(2) keeps the walk beneath the root whatever the names on the way are or become while it goes on: ".." and links
+ * (absolute ones, and those of /proc) that lead out are errors. On the loop only what is in memory is walked (RESOLVE_CACHED),
+ * and only on the root's own file system, because opening a file of another one may ask a machine far away.
+ */
+#include "files/files_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+/* ---- how much of the pool a root may have ------------------------------------------------------------------------ */
+
+#define SLOT_GROUPS 64u /* roots that fall together share what one may have */
+static atomic_uint jobs_under_way[SLOT_GROUPS];
+
+static atomic_uint *slot_of(uint64_t hash)
+{
+	return &jobs_under_way[hash % SLOT_GROUPS];
+}
+
+static bool take_slot(uint64_t hash)
+{
+	atomic_uint *slot = slot_of(hash);
+
+	if (atomic_fetch_add_explicit(slot, 1, memory_order_relaxed) < FILES_JOBS_MOST)
+		return true;
+	atomic_fetch_sub_explicit(slot, 1, memory_order_relaxed);
+	return false;
+}
+
+static int64_t left_ms(const struct files_patience *patience)
+{
+	uint64_t now_us = loop_now_us(patience->loop);
+	return now_us >= patience->until_us ? 0 : (int64_t)((patience->until_us - now_us) / 1000u) + 1;
+}
+
+struct files_patience files_patience(struct files_core *core, uint64_t hash, int64_t timeout_ms)
+{
+	return (struct files_patience){
+	    .loop = core->loop,
+	    .until_us = loop_now_us(core->loop) + (uint64_t)timeout_ms * 1000u,
+	    .hash = hash,
+	};
+}
+
+/* ---- jobs --------------------------------------------------------------------------------------------------------- */
+
+/* On the loop: the job has ended, or was never begun. */
+static void free_job(struct files_job *job)
+{
+	if (job->found.descriptor >= 0)
+		close(job->found.descriptor);
+	if (job->directory != NULL)
+		files_directory_unref(job->directory);
+	if (job->file != NULL)
+		files_unref(job->file);
+	free(job);
+}
+
+static void release_job(struct offload *offload)
+{
+	struct files_job *job = OWNER_OF(offload, struct files_job, offload);
+
+	atomic_fetch_sub_explicit(slot_of(job->hash), 1, memory_order_relaxed);
+	free_job(job);
+}
+
+struct files_job *files_job_new(size_t room)
+{
+	struct files_job *job = malloc(sizeof(*job) + room);
+
+	if (job == NULL)
+		return NULL;
+	memset(job, 0, sizeof(*job));
+	job->found.descriptor = -1;
+	job->offload.release = release_job;
+	return job;
+}
+
+enum files_result files_job_run(struct files_job *job, const struct files_patience *patience,
+                                void (*work)(struct offload *offload))
+{
+	job->hash = patience->hash;
+	job->offload.work = work;
+	while (!take_slot(job->hash)) { /* until others have ended, or the patience */
+		int64_t most_ms = left_ms(patience);
+		enum wait_result waited = most_ms > 0 ? task_sleep(most_ms < SLOT_LOOK_MS ? most_ms : SLOT_LOOK_MS) : WAIT_READY;
+		if (most_ms == 0 || waited == WAIT_CANCELLED) {
+			free_job(job);
+			return most_ms == 0 ? FILES_STALLED : FILES_CANCELLED;
+		}
+	}
+	switch (offload_run(&job->offload, left_ms(patience))) {
+	case WAIT_READY:
+		return FILES_OK;
+	case WAIT_TIMEOUT:
+		return FILES_STALLED;
+	case WAIT_CANCELLED:
+		break;
+	}
+	return FILES_CANCELLED;
+}
+
+/* ---- what kind of disk it is on ------------------------------------------------------------------------------------ */
+
+/* Those that ask nobody but a disk of this machine. Of what is not in this list everything is done on the pool. */
+static void look_at_file_system(struct files_found *found)
+{
+	static const uint32_t locals[] = {
+	    EXT4_SUPER_MAGIC,  XFS_SUPER_MAGIC,       BTRFS_SUPER_MAGIC,          F2FS_SUPER_MAGIC,  OVERLAYFS_SUPER_MAGIC,
+	    SQUASHFS_MAGIC,    EROFS_SUPER_MAGIC_V1,  ISOFS_SUPER_MAGIC,          MSDOS_SUPER_MAGIC, EXFAT_SUPER_MAGIC,
+	    NILFS_SUPER_MAGIC, 0x2fc12fc1u /* ZFS */, 0xca451a4eu /* bcachefs */,
+	};
+	struct statfs status;
+
+	if (fstatfs(found->descriptor, &status) != 0)
+		return;
+	uint32_t type = (uint32_t)status.f_type;
+	found->in_memory = type == TMPFS_MAGIC || type == RAMFS_MAGIC;
+	found->local = found->in_memory;
+	for (size_t i = 0; i < COUNT_OF(locals); i++)
+		found->local |= type == locals[i];
+}
+
+/* ---- beneath ------------------------------------------------------------------------------------------------------ */
+
+static int open_beneath(int directory, const char *path, enum files_how how, bool only_cached)
+{
+	/* A FIFO must not be waited for, nor a terminal become ours. */
+	struct open_how open_how = {
+	    .flags = O_CLOEXEC | (how == OPEN_TO_LOOK ? O_PATH : O_RDONLY | O_NONBLOCK | O_NOCTTY),
+	    .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | (only_cached ? RESOLVE_CACHED | RESOLVE_NO_XDEV : 0),
+	};
+	return (int)syscall(SYS_openat2, directory, path, &open_how, sizeof(open_how));
+}
+
+static void look_at(struct files_found *found)
+{
+	if (fstat(found->descriptor, &found->status) != 0)
+		found->error = errno;
+}
+
+static void open_work(struct offload *offload)
+{
+	struct files_job *job = OWNER_OF(offload, struct files_job, offload);
+	struct files_found *found = &job->found;
+
+	found->descriptor = open_beneath(job->directory->descriptor, job->bytes, (enum files_how)job->offset, false);
+	if (found->descriptor < 0) {
+		found->error = errno;
+		return;
+	}
+	look_at(found);
+	if (found->error == 0 && found->status.st_dev != job->directory->device)
+		look_at_file_system(found);
+}
+
+static enum files_result finish_open(struct files_job *job, struct files_found *found)
+{
+	*found = job->found;
+	if (found->error == 0 && found->status.st_dev == job->directory->device) {
+		found->local = job->directory->local;
+		found->in_memory = job->directory->in_memory;
+	}
+	job->found.descriptor = -1; /* the caller's */
+	job->offload.release(&job->offload);
+	return FILES_OK;
+}
+
+enum files_result files_open_beneath(struct files_directory *directory, struct span path, enum files_how how,
+                                     const struct files_patience *patience, struct files_found *found)
+{
+	char name[FILES_PATH_MOST + 1];
+
+	*found = (struct files_found){.descriptor = -1, .local = directory->local, .in_memory = directory->in_memory};
+	if (!span_copy(path.size > 0 ? path : SPAN("."), name, sizeof(name))) {
+		found->error = ENAMETOOLONG;
+		return FILES_OK;
+	}
+	if (directory->local) {
+		found->descriptor = open_beneath(directory->descriptor, name, how, true);
+		if (found->descriptor >= 0) {
+			look_at(found);
+			return FILES_OK;
+		}
+		found->error = errno;
+		/* Not in memory, on another file system (or it leads out: the pool finds that too), or a kernel without RESOLVE_CACHED.
+		 */
+		if (errno != EAGAIN && errno != EXDEV && errno != EINVAL)
+			return FILES_OK;
+	}
+	struct files_job *job = files_job_new(path.size + 2);
+	if (job == NULL)
+		return FILES_NO_RESOURCES;
+	memcpy(job->bytes, name, strlen(name) + 1);
+	job->directory = files_directory_ref(directory);
+	job->offset = how;
+	enum files_result result = files_job_run(job, patience, open_work);
+	return result == FILES_OK ? finish_open(job, found) : result;
+}
+
+/* ---- roots -------------------------------------------------------------------------------------------------------- */
+
+static void open_root_work(struct offload *offload)
+{
+	struct files_job *job = OWNER_OF(offload, struct files_job, offload);
+	struct files_found *found = &job->found;
+
+	found->descriptor = open(job->bytes, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (found->descriptor < 0) {
+		found->error = errno;
+		return;
+	}
+	look_at(found);
+	if (found->error == 0)
+		look_at_file_system(found);
+}
+
+enum files_result files_open_root(const char *path, const struct files_patience *patience, struct files_found *found)
+{
+	size_t size = strlen(path) + 1;
+	struct files_job *job = files_job_new(size);
+
+	if (job == NULL)
+		return FILES_NO_RESOURCES;
+	memcpy(job->bytes, path, size);
+	enum files_result result = files_job_run(job, patience, open_root_work);
+	if (result != FILES_OK)
+		return result;
+	*found = job->found;
+	job->found.descriptor = -1;
+	job->offload.release(&job->offload);
+	return FILES_OK;
+}
