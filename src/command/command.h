@@ -7,6 +7,7 @@
 
 #include "base/base.h"
 
+#include <jansson.h>
 #include <stdio.h>
 
 #define COMMAND_DEFAULT_FILE "/etc/noah/noah.yaml"
@@ -34,12 +35,16 @@ int command_stop(int argc, char **argv);
 int command_drain(int argc, char **argv);
 int command_undrain(int argc, char **argv);
 int command_weight(int argc, char **argv);
+int command_maintenance(int argc, char **argv);
 int command_upgrade(int argc, char **argv);
 int command_upgrade_check(int argc, char **argv);
 /* Says why nobody answered at the control socket and what to do; returns COMMAND_FAILED. `error` is an errno value. */
 int command_not_answered(const char *name, const char *control, int error);
 /* Asks the running noah, prints what it says and returns the exit code. */
 int command_ask(const char *name, const char *control, const char *request);
+/* The same for an answer that is JSON, to be freed with json_decref; NULL: *code is the exit code and all has been said. */
+json_t *command_ask_json(const char *name, const char *control, const char *request, int *code) MUST_CHECK;
+void command_print_json(const json_t *json);
 
 /* ---- options (options.c) -------------------------------------------------------------------------------------- */
 

@@ -25,30 +25,6 @@ static long long number_of(const json_t *object, const char *key)
 	return json_integer_value(json_object_get(object, key));
 }
 
-/* The answer, to be freed with json_decref; NULL: *code is the exit code and all has been said. */
-static json_t *ask(const struct wish *wish, const char *request, int *code)
-{
-	bool done;
-	char *text = NULL;
-	json_t *answer = NULL;
-	int result = process_ask(wish->control, request, &done, &text);
-	if (result < 0) {
-		*code = command_not_answered(wish->name, wish->control, -result);
-		return NULL;
-	}
-	*code = COMMAND_FAILED;
-	if (done)
-		answer = json_loads(text, 0, NULL);
-	if (!done)
-		fprintf(stderr, "noah %s: %s", wish->name, text);
-	else if (answer == NULL)
-		fprintf(stderr, "noah %s: the answer is not JSON; are command and running noah of the same version?\n", wish->name);
-	else
-		*code = COMMAND_OK;
-	free(text);
-	return answer;
-}
-
 static void print_under_way(const json_t *answer)
 {
 	long long count = number_of(answer, "under_way");
@@ -82,9 +58,7 @@ static void print_answer(const struct wish *wish, const json_t *answer)
 	size_t index;
 	const json_t *value;
 	if (wish->as_json) {
-		char *text = json_dumps(answer, JSON_INDENT(2));
-		puts(text != NULL ? text : "{}");
-		free(text);
+		command_print_json(answer);
 		return;
 	}
 	print_share(answer);
@@ -113,7 +87,7 @@ static int wait_until_idle(const struct wish *wish, json_t *answer)
 		}
 		usleep(LOOK_AGAIN_US);
 		json_decref(answer);
-		answer = ask(wish, request, &code);
+		answer = command_ask_json(wish->name, wish->control, request, &code);
 	}
 	if (answer == NULL)
 		return code;
@@ -138,7 +112,7 @@ static int tell(const struct wish *wish, const char *more)
 		fprintf(stderr, "noah %s: that is no server's name\n", wish->name);
 		return COMMAND_USAGE;
 	}
-	json_t *answer = ask(wish, request, &code);
+	json_t *answer = command_ask_json(wish->name, wish->control, request, &code);
 	if (answer == NULL)
 		return code;
 	if (!wish->wait || !wish->as_json)

@@ -18,6 +18,7 @@ static const struct command commands[] = {
 	{ "drain",   "give a server nothing new; what is under way goes on",        command_drain },
 	{ "undrain", "give a drained server its share again",                       command_undrain },
 	{ "weight",  "give a server a part of its share, or more than that",        command_weight },
+	{ "maintenance", "tell a site's visitors to come again later, for a while", command_maintenance },
 	{ "upgrade", "let another program file take over, without dropping a connection", command_upgrade },
 	{ "stop",    "finish what is under way and stop",                           command_stop },
 	{ "schema",  "print the JSON Schema of the cluster file, for editors",      command_schema },
@@ -56,7 +57,7 @@ static void print_commands(void)
 	     "usage: noah COMMAND [OPTIONS] [FILE]\n");
 	for (unsigned i = 0; i < COUNT_OF(commands); i++)
 		if (commands[i].summary != NULL)
-			printf("  %-8s  %s\n", commands[i].name, commands[i].summary);
+			printf("  %-11s  %s\n", commands[i].name, commands[i].summary);
 	puts("\n`noah COMMAND --help` explains one of them; `noah --version` prints the version.\n"
 	     "The cluster file is " COMMAND_DEFAULT_FILE " when none is named.");
 }

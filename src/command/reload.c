@@ -5,31 +5,6 @@
 #include "command/command.h"
 #include "process/process.h"
 
-#include <errno.h>
-#include <stdlib.h>
-
-/* Why nobody answered, and what to do. */
-int command_not_answered(const char *name, const char *control, int error)
-{
-	const char *mend = error == ENOENT || error == ECONNREFUSED ? "noah is not running, or has another --control"
-	                   : error == EACCES || error == EPERM      ? "root may; try with sudo"
-	                                                            : "see noah's log";
-	fprintf(stderr, "noah %s: no answer at %s: %s; %s\n", name, control, strerror(error), mend);
-	return COMMAND_FAILED;
-}
-
-int command_ask(const char *name, const char *control, const char *request)
-{
-	bool done;
-	char *answer;
-	int result = process_ask(control, request, &done, &answer);
-	if (result < 0)
-		return command_not_answered(name, control, -result);
-	fputs(answer, done ? stdout : stderr);
-	free(answer);
-	return done ? COMMAND_OK : COMMAND_FAILED;
-}
-
 static int ask(const char *name, const char *about, int argc, char **argv)
 {
 	const char *control = PROCESS_DEFAULT_CONTROL;

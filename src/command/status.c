@@ -158,6 +158,18 @@ static void print_site(const json_t *status, const json_t *site)
 			       is_true(value, "self_signed") ? "noah itself" : text_of(value, "issuer"), text_of(value, "key"),
 			       text_of(value, "not_after"), is_true(value, "stapled") ? ", stapled" : "");
 	}
+	value = json_object_get(site, "maintenance");
+	if (json_is_object(value)) {
+		printf("  %sin maintenance%s since ", command_colour(stdout, "yellow"), command_colour(stdout, "off"));
+		print_time(text_of(value, "since"));
+		if (text_of(value, "until")[0] != '\0') {
+			printf(" until ");
+			print_time(text_of(value, "until"));
+		} else {
+			printf(", for ever");
+		}
+		printf("; %lld visitors were told to come again\n", number_of(value, "answered"));
+	}
 	if (text_of(site, "page")[0] != '\0')
 		printf("  answers with the page %s\n", text_of(site, "page"));
 	print_targets(json_object_get(site, "apps"), "requests");

@@ -254,6 +254,30 @@ static bool serve_servers(struct supervisor *supervisor, struct control_client *
 	return false;
 }
 
+/* "maintenance", "maintenance off NAME", "maintenance on NAME MILLISECONDS", "maintenance on NAME ever" */
+static void serve_maintenance(struct supervisor *supervisor, struct control_client *client, struct span argument)
+{
+	char name[CONTROL_REQUEST_MOST], *text;
+	bool done = true;
+	uint64_t for_ms = 0;
+	struct span word = span_cut(&argument, ' '), site = span_cut(&argument, ' ');
+	if (word.size == 0) {
+		text = maintenance_list(supervisor);
+	} else {
+		bool on = span_equal(word, SPAN("on")), good = span_copy(site, name, sizeof name) && site.size > 0;
+		if (on && span_equal(argument, SPAN("ever")))
+			for_ms = MAINTENANCE_FOR_EVER_MS;
+		else if (on)
+			good = good && span_to_number(argument, MAINTENANCE_MOST_MS, &for_ms) && for_ms > 0;
+		else
+			good = good && span_equal(word, SPAN("off"));
+		done = false;
+		text = good ? maintenance_say(supervisor, name, for_ms, &done) : strdup("that is no request\n");
+	}
+	control_answer(client, done && text != NULL, text != NULL ? text : "out of memory\n");
+	free(text);
+}
+
 static void serve_end_oldest(struct supervisor *supervisor, struct control_client *client)
 {
 	char text[256];
@@ -286,6 +310,8 @@ static void serve(struct supervisor *supervisor, struct control_client *client, 
 		supervisor_stop(supervisor, "asked by \"noah stop\"");
 	} else if (span_equal(request, SPAN("upgrade"))) {
 		serve_upgrade(supervisor, client, argument);
+	} else if (span_equal(request, SPAN("maintenance"))) {
+		serve_maintenance(supervisor, client, argument);
 	} else if (span_equal(request, SPAN("end-oldest"))) {
 		serve_end_oldest(supervisor, client);
 	} else if (!serve_servers(supervisor, client, request, argument)) {

@@ -20,6 +20,9 @@ json_t *status_databases(const struct supervisor *supervisor, json_t *targets, j
 json_t *status_servers(const struct supervisor *supervisor);
 json_t *status_certificates(const struct supervisor *supervisor, json_t *warnings);
 
+/* An object while the site is in maintenance, null otherwise (maintenance.c). */
+json_t *status_maintenance(const struct supervisor *supervisor, const char *site);
+
 /* Warnings that come from numbers (status_numbers.c). */
 void status_warn_of_numbers(const struct supervisor *supervisor, json_t *warnings);
 

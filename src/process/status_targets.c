@@ -189,6 +189,7 @@ json_t *status_sites(const struct supervisor *supervisor, json_t *targets, json_
 		json_object_set_new(json, "apps", group_json(supervisor, &site->group, what, targets, warnings));
 		json_object_set_new(json, "routes", routes_json(supervisor, site, targets, warnings));
 		json_object_set_new(json, "page", site->page != 0 ? status_text(site->page_file) : json_null());
+		json_object_set_new(json, "maintenance", status_maintenance(supervisor, site->name));
 		json_array_append_new(sites, json);
 	}
 	return sites;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * What the supervisor's files share: supervisor.c (life, signals, reload), children.c, retired.c, listeners.c, keyring.c,
- * log_access.c, control.c, servers.c, status.c, upgrade.c, take_over.c. One process, one thread, one poll(2); nothing here is
+ * log_access.c, control.c, servers.c, maintenance.c, status.c, upgrade.c, take_over.c. One process, one thread, one poll(2); nothing here is
  * seen by another process.
  */
 #ifndef NOAH_SUPERVISOR_PRIVATE_H
@@ -278,6 +278,16 @@ enum servers_verb { SERVERS_LOOK, SERVERS_DRAIN, SERVERS_UNDRAIN, SERVERS_WEIGH 
 /* JSON about the server as it is then, or *done is false and the text says why not; to be freed. NULL: out of memory. */
 char *servers_say(struct supervisor *supervisor, enum servers_verb verb, const char *name, unsigned percent,
                   bool *done) MUST_CHECK;
+
+/* ---- which sites are in maintenance (maintenance.c) ------------------------------------------------------------- */
+
+#define MAINTENANCE_FOR_EVER_MS UINT64_MAX
+#define MAINTENANCE_MOST_MS     (UINT64_C(366) * 86400 * 1000) /* of an end that is known */
+/* JSON: all sites that are in maintenance. To be freed; NULL: out of memory. */
+char *maintenance_list(const struct supervisor *supervisor) MUST_CHECK;
+/* For so long from now on; 0: not any more. JSON about the site as it is then, or *done is false and the text says why not; to be
+ * freed. NULL: out of memory. */
+char *maintenance_say(struct supervisor *supervisor, const char *name, uint64_t for_ms, bool *done) MUST_CHECK;
 
 /* systemd's readiness protocol: one datagram to $NOTIFY_SOCKET, nothing when that is not set (notify.c). */
 void notify_send(const char *text);

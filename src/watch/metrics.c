@@ -287,6 +287,7 @@ static const struct site_family {
     {"noah_site_answers_total", NULL, "class", "5xx", COUNTER(answers_5xx)},
     {"noah_site_bytes_total", "bytes from and to visitors", "direction", "in", COUNTER(bytes_in)},
     {"noah_site_bytes_total", NULL, "direction", "out", COUNTER(bytes_out)},
+    {"noah_site_maintenance_total", "requests answered with 503 because of maintenance", NULL, NULL, COUNTER(maintenance)},
 #undef COUNTER
 };
 
@@ -341,6 +342,11 @@ static void put_sites(const struct source *source, const struct site_sums *sums)
 				exposition_number(source->out, "", labels, counter_at(&sums->sum[j], family->offset));
 		}
 	}
+	exposition_family(source->out, "noah_site_maintenance", "gauge", "1: its visitors are told to come later (noah maintenance)");
+	for (unsigned j = 0; j < source->cluster->site_count; j++)
+		if (sums->row[j] >= 0)
+			exposition_number(source->out, "", (const char *const[]){"site", source->cluster->sites[j].name, NULL},
+			                  board_site_is_in_maintenance(&source->board->sites[sums->row[j]], clock_monotonic_us()));
 	exposition_family(source->out, "noah_site_request_seconds", "histogram",
 	                  "from a request's first byte to the end of its answer; tunnels are not in it");
 	for (unsigned j = 0; j < source->cluster->site_count; j++)

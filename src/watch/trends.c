@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * What the counters on the board have done lately, for the warnings of `noah status`, which itself remembers nothing: how many of
- * a site's requests of the last minute were answered with 5xx, and since when all connections to a capped address are in use
- * while others wait. Written to the board once a second. Runs in the watch process; watch.c owns it.
+ * a site's requests of the last minute were answered with 5xx (but not for maintenance), and since when all connections to a
+ * capped address are in use while others wait. Written to the board once a second. Runs in the watch process; watch.c owns it.
  */
 #include "watch/watch_private.h"
 
@@ -28,7 +28,8 @@ static struct mark now_of(const struct board *board, unsigned row)
 {
 	struct board_site_lane sum;
 	board_site_sum(board, (int)row, &sum);
-	return (struct mark){.ended = atomic_load(&sum.ended), .errors = atomic_load(&sum.answers_5xx)};
+	uint64_t errors = atomic_load(&sum.answers_5xx), maintenance = atomic_load(&sum.maintenance);
+	return (struct mark){.ended = atomic_load(&sum.ended), .errors = errors > maintenance ? errors - maintenance : 0};
 }
 
 /* A row may be another site's since the last reload: begin anew. */
@@ -51,7 +52,8 @@ static void look_at_site(struct trends *trends, unsigned row)
 		return;
 	struct mark now = now_of(trends->board, row), *oldest = &trends->marks[row][trends->slot];
 	atomic_store(&site->recent_ended, (unsigned)(now.ended - oldest->ended));
-	atomic_store(&site->recent_errors, (unsigned)(now.errors - oldest->errors));
+	/* The two counters of errors are not read in the same moment. */
+	atomic_store(&site->recent_errors, now.errors > oldest->errors ? (unsigned)(now.errors - oldest->errors) : 0);
 	if (trends->looks % SLOT_LOOKS == 0)
 		*oldest = now;
 }
