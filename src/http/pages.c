@@ -57,18 +57,19 @@ static const struct {
 };
 
 /* Of "q=0.25": thousandths. What is malformed counts as 1, as if it were not there. */
-static unsigned weight_of(struct span parameters)
+static int weight_of(struct span parameters)
 {
 	while (parameters.start != NULL) {
 		struct span value = span_trim(span_cut(&parameters, ';')), name = span_trim(span_cut(&value, '='));
-		unsigned weight = 0, digits = 0;
+		int weight = 0;
+		unsigned digits = 0;
 		if (!span_equal_nocase(name, SPAN("q")))
 			continue;
 		value = span_trim(value);
 		if (value.size == 0 || value.size > 5 || *value.start != '0')
 			return 1000;
 		for (size_t i = 2; i < value.size; i++, digits++)
-			weight = weight * 10 + (unsigned)(value.start[i] >= '0' && value.start[i] <= '9' ? value.start[i] - '0' : 0);
+			weight = weight * 10 + (value.start[i] >= '0' && value.start[i] <= '9' ? value.start[i] - '0' : 0);
 		for (; digits < 3; digits++)
 			weight *= 10;
 		return weight;
@@ -76,32 +77,43 @@ static unsigned weight_of(struct span parameters)
 	return 1000;
 }
 
-/* How well one element of Accept fits: its weight, and what names a form outright is before what only includes it. */
-static unsigned fit(struct span element, enum form form)
-{
-	struct span name = span_trim(span_cut(&element, ';'));
-	unsigned weight = weight_of(element);
+/* How closely an element of Accept means a form: the closest one counts. */
+enum closeness { ANYTHING, WIDER, BY_NAME, NOT_AT_ALL };
 
+static enum closeness closeness_of(struct span name, enum form form)
+{
 	if (span_equal_nocase(name, forms[form].name))
-		return weight > 0 ? 2 * weight + 1 : 0;
-	return span_equal_nocase(name, forms[form].wider) || span_equal(name, SPAN("*/*")) ? 2 * weight : 0;
+		return BY_NAME;
+	if (span_equal_nocase(name, forms[form].wider))
+		return WIDER;
+	return span_equal(name, SPAN("*/*")) ? ANYTHING : NOT_AT_ALL;
+}
+
+/* What was named outright is before what is only included. 0: not wanted. */
+static int score_of(const int weights[NOT_AT_ALL])
+{
+	if (weights[BY_NAME] >= 0)
+		return weights[BY_NAME] > 0 ? 2 * weights[BY_NAME] + 1 : 0;
+	return 2 * (weights[WIDER] >= 0 ? weights[WIDER] : weights[ANYTHING] >= 0 ? weights[ANYTHING] : 0);
 }
 
 static enum form choose_form(const struct http_exchange *exchange)
 {
 	struct span accept = exchange->parsed ? http_value(&exchange->request.head, HTTP_FIELD_ACCEPT) : span_of(NULL, 0);
-	unsigned best[FORM_COUNT] = {0};
+	int weights[FORM_COUNT][NOT_AT_ALL];
 	enum form chosen = FORM_HTML;
 
+	memset(weights, -1, sizeof(weights));
 	while (accept.start != NULL) { /* as many as a head can hold */
-		struct span element = span_trim(span_cut(&accept, ','));
+		struct span element = span_cut(&accept, ','), name = span_trim(span_cut(&element, ';'));
 		for (enum form form = FORM_HTML; form < FORM_COUNT; form++) {
-			unsigned good = fit(element, form);
-			best[form] = good > best[form] ? good : best[form];
+			enum closeness close = closeness_of(name, form);
+			if (close != NOT_AT_ALL)
+				weights[form][close] = weight_of(element);
 		}
 	}
 	for (enum form form = FORM_HTML; form < FORM_COUNT; form++)
-		chosen = best[form] > best[chosen] ? form : chosen;
+		chosen = score_of(weights[form]) > score_of(weights[chosen]) ? form : chosen;
 	return chosen;
 }
 

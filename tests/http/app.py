@@ -5,6 +5,7 @@
     GET /            its name                       GET /slow?S      the same after S seconds
     GET /big?N       N bytes                        POST /count      writes the field X-Id to the count file, then answers
     POST /sink       length and MD5 of the body     GET /check       200
+    GET /status?N    an answer with status N
 It closes connections that are idle for IDLE_S seconds (default 60).
 """
 import hashlib
@@ -21,8 +22,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = 65536  # a small answer is one write: a server that is killed has given all of it or nothing
 
-    def answer(self, body):
-        self.send_response(200)
+    def answer(self, body, status=200):
+        self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -55,7 +56,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         if path == "/slow":
             time.sleep(float(query))
-        self.answer(self.server.name)
+        self.answer(self.server.name, int(query) if path == "/status" else 200)
 
     def do_POST(self):
         digest, size = hashlib.md5(), 0
