@@ -345,6 +345,28 @@ struct http_path {
  * is too small (path.size + 1 always suffices). */
 enum http_fault http_path_normalise(struct span path, char *out, size_t out_size, struct http_path *result) MUST_CHECK;
 
+/* ---- conditions (http_condition.c) ---------------------------------------------------------------------------- */
+
+/* A list of entity tags (If-Match, If-None-Match; also the one of If-Range) names this tag, which has its quotes and is strong; "*"
+ * names all. `weakly`: W/ makes no difference (RFC 9110 8.8.3.2). What is malformed names nothing. */
+bool http_tags_match(struct span list, struct span tag, bool weakly) MUST_CHECK;
+/* Seconds since 1970 of a date in one of the three forms (RFC 9110 5.6.7); `now_s` gives a year of two digits its century. */
+bool http_date_parse(struct span text, uint64_t now_s, uint64_t *seconds) MUST_CHECK;
+
+/* ---- ranges (http_range.c) -------------------------------------------------------------------------------------- */
+
+#define HTTP_RANGES_MOST 16u
+struct http_range {
+	uint64_t first, last; /* both included */
+};
+enum http_ranges {
+	HTTP_RANGES_GOOD,    /* at least one, within the size, in the order of the request */
+	HTTP_RANGES_IGNORED, /* malformed, another unit, too many, or they overlap (RFC 9110 14.2, 17.15): the whole is sent */
+	HTTP_RANGES_OUTSIDE, /* none begins within the size: 416 */
+};
+enum http_ranges http_ranges_parse(struct span value, uint64_t size_bytes, struct http_range ranges[HTTP_RANGES_MOST],
+                                   unsigned *count) MUST_CHECK;
+
 /* ---- writing -------------------------------------------------------------------------------------------------- */
 
 /* Collects a head in `memory`; with `parts`, long kept runs and references are not copied but pointed to, so the input must stay
