@@ -10,7 +10,7 @@
  * Runs in traffic, one http_log for each thread; they share the sink that process/traffic.c makes.
  */
 #include "http/access_log.h"
-#include "http/http_private.h"
+#include "http/compress.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -314,7 +314,7 @@ void http_log_fill(struct log_entry *entry, const struct http_exchange *exchange
 	entry->cause = text_or_none(exchange->detail);
 	entry->status = (unsigned)exchange->status;
 	entry->retries = exchange->tries > 1 ? exchange->tries - 1 : 0;
-	entry->bytes = exchange->download.content_bytes;
+	entry->bytes = exchange->coded != NULL ? exchange->coded->bytes : exchange->download.content_bytes;
 	exchange->visitor->count_bytes(exchange, &entry->in, &entry->out);
 	entry->read_us = phase(exchange->started_us, exchange->read_us);
 	entry->queue_us = exchange->tries > 0 || exchange->queued_us > 0 ? exchange->queued_us : LOG_NO_PHASE;

@@ -3,6 +3,7 @@
  * The core: what one traffic thread's HTTP front owns, and the verbs that process/traffic.c calls on it: new snapshot, new
  * connection, drain, end.
  */
+#include "http/compress.h"
 #include "http/h2.h"
 
 #include <stdlib.h>
@@ -155,6 +156,7 @@ void http_core_free(struct http_core *core)
 		http_routes_unref(core->routes);
 	upstream_core_free(&core->upstream);
 	http_log_free(core->log);
+	http_compressors_free(core);
 	free(core->listeners);
 	core->magic = 0;
 	free(core);

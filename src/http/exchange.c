@@ -4,7 +4,7 @@
  * answered at once, by which server; and how it ended.
  * connection.c calls it for HTTP/1.1, h2_stream.c for HTTP/2, each in its own task.
  */
-#include "http/http_private.h"
+#include "http/compress.h"
 
 #include <stdio.h>
 
@@ -38,6 +38,7 @@ void http_exchange_begin(struct http_exchange *exchange, struct http_client *cli
 
 void http_exchange_end(struct http_exchange *exchange)
 {
+	http_coded_drop(exchange);
 	http_routes_unref(exchange->routes);
 }
 

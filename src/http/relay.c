@@ -4,8 +4,9 @@
  * What becomes of it on the way (fields of noah's own, framing) is decided once, before the head goes out. forward.c calls it
  * when the head is in exchange->response.
  */
-#include "http/http_private.h"
+#include "http/compress.h"
 
+#include <poll.h>
 #include <stdio.h>
 
 /* What of the server's input goes on to the visitor. */
@@ -61,27 +62,14 @@ static enum http_outcome sent(struct http_exchange *exchange, const struct gathe
 	return OUTCOME_OK;
 }
 
-/* One field of this name only, and it is noah's (RFC 6797 8.1: a browser reads the first). */
-static void drop_hsts_of_server(struct http_head *head)
-{
-	for (unsigned i = 0; i < head->field_count; i++) {
-		if (span_equal_nocase(http_text(head, head->fields[i].name), SPAN("Strict-Transport-Security")))
-			head->fields[i].dropped = true;
-	}
-}
-
 /* The head, and with it what has already come of the body: one write. */
 static enum http_outcome relay_head(struct http_exchange *exchange)
 {
 	struct gathering gathering = {.used = exchange->kept_answer_head};
 
-	exchange->status = exchange->response.status;
 	exchange->visitor->choose_framing(exchange);
 	if (!gather_body(exchange, &gathering))
 		return bad_body(exchange);
-	if (exchange->hsts.size > 0)
-		drop_hsts_of_server(&exchange->response.head);
-	http_answer_fields(exchange);
 	return sent(exchange, &gathering,
 	            exchange->visitor->send_head(exchange, gathering.parts, gathering.count, exchange->download.done));
 }
@@ -120,7 +108,7 @@ static enum http_outcome relay_body_piece(struct http_exchange *exchange)
 	return sent(exchange, &gathering, outcome);
 }
 
-enum http_outcome http_relay(struct http_exchange *exchange)
+static enum http_outcome relay_plain(struct http_exchange *exchange)
 {
 	enum http_outcome outcome = relay_head(exchange);
 
@@ -129,6 +117,102 @@ enum http_outcome http_relay(struct http_exchange *exchange)
 			return OUTCOME_STOPPING;
 		outcome = relay_body_piece(exchange);
 	}
+	return outcome;
+}
+
+/* ---- compressed ------------------------------------------------------------------------------------------------------- */
+
+/* Its head moves out of the server's buffer, through which the body goes before the head does. */
+static bool begin_coded(struct http_exchange *exchange, enum http_framing framing, uint64_t length)
+{
+	struct http_head *head = &exchange->response.head;
+	char *copy = arena_allocate(task_arena(), head->size);
+
+	if (copy == NULL)
+		return false;
+	memcpy(copy, head->start, head->size);
+	head->start = copy;
+	buffer_consume(&exchange->server->stream.input, exchange->kept_answer_head);
+	exchange->kept_answer_head = 0;
+	exchange->visitor->choose_framing(exchange); /* as one without a length */
+	http_coded_begin(exchange);
+	http_body_init(&exchange->download, framing == HTTP_BODY_CHUNKED ? PASS_DECODED : PASS_PLAIN, framing, length);
+	return true;
+}
+
+/* Nothing more has come. The kernel is asked only when it is not known: after a read that filled the whole buffer. */
+static bool server_pauses(struct http_exchange *exchange)
+{
+	struct watched *watched = &exchange->server->stream.watched;
+	struct pollfd ask = {.fd = watched->descriptor, .events = POLLIN};
+
+	return !watched->readable || poll(&ask, 1, 0) == 0;
+}
+
+/* What a server sends in pieces reaches the visitor in pieces. First others have their turn: more may have come by then, and
+ * each flush makes the answer a little larger. */
+static enum http_outcome refill_coded(struct http_exchange *exchange)
+{
+	if (server_pauses(exchange)) {
+		if (task_yield() == WAIT_CANCELLED)
+			return OUTCOME_STOPPING;
+		enum http_outcome outcome = server_pauses(exchange) ? http_coded_flush(exchange) : OUTCOME_OK;
+		if (outcome != OUTCOME_OK)
+			return outcome;
+	}
+	enum http_outcome outcome = http_fill_from_server(exchange);
+	if (outcome == OUTCOME_SERVER_CLOSED && exchange->download.until_close) {
+		exchange->download.done = true;
+		return OUTCOME_OK;
+	}
+	return outcome == OUTCOME_OK ? OUTCOME_OK : body_ended(exchange, outcome);
+}
+
+/* All of the content that is in hand. */
+static enum http_outcome put_coded(struct http_exchange *exchange)
+{
+	struct buffer *input = &exchange->server->stream.input;
+	enum http_outcome outcome = OUTCOME_OK;
+	struct http_step step;
+
+	while (outcome == OUTCOME_OK && !exchange->download.done && buffer_filled(input) > 0) {
+		if (!http_body_next(&exchange->download, buffer_span(input), &step, &exchange->fault))
+			return bad_body(exchange);
+		buffer_consume(input, step.skip);
+		if (step.forward > 0)
+			outcome = http_coded_put(exchange, span_of(input->memory + input->start, step.forward));
+		buffer_consume(input, step.forward + step.drop);
+	}
+	return outcome;
+}
+
+static enum http_outcome relay_coded(struct http_exchange *exchange, enum http_framing framing, uint64_t length)
+{
+	if (!begin_coded(exchange, framing, length))
+		return OUTCOME_NO_RESOURCES;
+	enum http_outcome outcome = put_coded(exchange);
+	while (outcome == OUTCOME_OK && !exchange->download.done) {
+		outcome = refill_coded(exchange);
+		if (outcome == OUTCOME_OK)
+			outcome = put_coded(exchange);
+	}
+	return outcome == OUTCOME_OK ? http_coded_end(exchange) : outcome;
+}
+
+enum http_outcome http_relay(struct http_exchange *exchange)
+{
+	enum http_framing framing = (enum http_framing)exchange->response.framing;
+	uint64_t length = exchange->response.length;
+
+	exchange->status = exchange->response.status;
+	http_answer_fields(exchange);
+	unsigned own_field_count = exchange->own_field_count;
+	bool coded = http_answer_of_server(exchange);
+	enum http_outcome outcome = coded ? relay_coded(exchange, framing, length) : relay_plain(exchange);
 	exchange->answer_whole = outcome == OUTCOME_OK;
+	if (!exchange->answer_begun) { /* what is answered instead is not this answer */
+		exchange->own_field_count = own_field_count;
+		http_coded_drop(exchange);
+	}
 	return outcome;
 }
