@@ -69,6 +69,7 @@ struct stream {
 	struct buffer input;
 	struct tls *tls; /* NULL: plain */
 	uint64_t bytes_read, bytes_written; /* of the plain text */
+	bool more_follows; /* at once: what is written waits for it, so that both leave together. Plain streams only */
 };
 
 void stream_init(struct stream *stream); /* closed, descriptor -1 */
@@ -92,12 +93,22 @@ bool stream_is_quiet(const struct stream *stream);
 enum net_result stream_fill(struct stream *stream, int64_t timeout_ms) MUST_CHECK;
 /* Reads what is there now without waiting; NET_TIMEOUT when nothing is. */
 enum net_result stream_fill_now(struct stream *stream) MUST_CHECK;
+/* Copies what has come to `out` without taking it, once it is more than *size bytes, and sets *size. Only before anything else was
+ * read, and before TLS: for what stands in front of it. NET_CLOSED: no more will come. */
+enum net_result stream_peek(struct stream *stream, char *out, size_t room, size_t *size, int64_t timeout_ms) MUST_CHECK;
+/* Takes the first `size` of `peeked` bytes away that stream_peek has just shown. */
+enum net_result stream_drop(struct stream *stream, size_t size, size_t peeked) MUST_CHECK;
 /* Writes all, waiting as needed; timeout_ms is for each wait. `parts` is modified. On failure some may have been sent. */
 enum net_result stream_write(struct stream *stream, struct iovec *parts, unsigned count, int64_t timeout_ms) MUST_CHECK;
 enum net_result stream_write_bytes(struct stream *stream, const void *bytes, size_t size, int64_t timeout_ms) MUST_CHECK;
 /* Writes what the socket takes now; *sent tells how much. NET_TIMEOUT: it takes nothing. Over TLS at most a record (16 KB), and after
  * NET_TIMEOUT the next write must begin with the same bytes and be no shorter: the record stands. */
 enum net_result stream_write_now(struct stream *stream, const void *bytes, size_t size, size_t *sent) MUST_CHECK;
+
+/* `size` bytes of a file, beginning at `offset`, to a plain stream; timeout_ms is for each wait. *sent tells how many went. NET_CLOSED: the
+ * file has fewer. (send_file.c) */
+enum net_result stream_send_file(struct stream *stream, int file, uint64_t offset, size_t size, int64_t timeout_ms,
+                                 size_t *sent) MUST_CHECK;
 
 /* Says that nothing more will come from here (FIN); reading goes on. */
 void stream_end_writing(struct stream *stream);

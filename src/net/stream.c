@@ -325,19 +325,74 @@ enum net_result stream_fill(struct stream *stream, int64_t timeout_ms)
 	}
 }
 
+/* NET_TIMEOUT: nothing has come behind the first *size bytes. */
+static enum net_result peek_now(struct stream *stream, char *out, size_t room, size_t *size)
+{
+	struct watched *watched = &stream->watched;
+	ssize_t got;
+
+	if (!watched->readable)
+		return NET_TIMEOUT;
+	do
+		got = recv(watched->descriptor, out, room, MSG_PEEK);
+	while (got < 0 && errno == EINTR);
+	if (got < 0 && errno != EAGAIN)
+		return net_result_of_errno(errno);
+	if (got > 0 && (size_t)got > *size) {
+		*size = (size_t)got;
+		return NET_OK;
+	}
+	if (got == 0 || watched->hangup)
+		return NET_CLOSED;
+	watched->readable = false;
+	return NET_TIMEOUT;
+}
+
+enum net_result stream_peek(struct stream *stream, char *out, size_t room, size_t *size, int64_t timeout_ms)
+{
+	ASSERT(stream->tls == NULL && buffer_filled(&stream->input) == 0 && *size < room);
+	for (;;) {
+		enum net_result result = peek_now(stream, out, room, size);
+		if (result != NET_TIMEOUT)
+			return result;
+		result = net_result_of_wait(watched_wait_readable(&stream->watched, timeout_ms));
+		if (result != NET_OK)
+			return result;
+	}
+}
+
+enum net_result stream_drop(struct stream *stream, size_t size, size_t peeked)
+{
+	char unused[256];
+	struct watched *watched = &stream->watched;
+
+	for (size_t left = size; left > 0;) {
+		ssize_t got = recv(watched->descriptor, unused, left < sizeof(unused) ? left : sizeof(unused), 0);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return got == 0 ? NET_CLOSED : net_result_of_errno(errno);
+		left -= (size_t)got;
+	}
+	/* As after a short read: what comes later is an event of its own. */
+	watched->readable = peeked > size || watched->hangup;
+	return NET_OK;
+}
+
 /* ---- writing ---- */
 
 /* One sendmsg. NET_TIMEOUT: the socket takes nothing now. */
 static enum net_result send_parts(struct stream *stream, struct iovec *parts, unsigned count, size_t *sent)
 {
 	struct msghdr message = { .msg_iov = parts, .msg_iovlen = count };
+	const int flags = MSG_NOSIGNAL | (stream->more_follows ? MSG_MORE : 0);
 
 	if (stream->tls != NULL)
 		return stream->tls->calls->send_parts(stream, parts, count, sent);
 	*sent = 0;
 	for (;;) {
-		ssize_t written = count == 1 ? send(stream->watched.descriptor, parts->iov_base, parts->iov_len, MSG_NOSIGNAL)
-		                             : sendmsg(stream->watched.descriptor, &message, MSG_NOSIGNAL);
+		ssize_t written = count == 1 ? send(stream->watched.descriptor, parts->iov_base, parts->iov_len, flags)
+		                             : sendmsg(stream->watched.descriptor, &message, flags);
 		if (written >= 0) {
 			*sent = (size_t)written;
 			stream->bytes_written += (uint64_t)written;
