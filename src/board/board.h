@@ -69,6 +69,15 @@ void board_text_read(const struct board_text *text, char out[BOARD_TEXT_SIZE]);
 /* What answers at a target's address, however it is checked. */
 enum board_service { SERVICE_APP, SERVICE_DATABASE };
 
+/* The most that was under way to a group of servers lately. It stands with the group's first target; groups that share the first
+ * one are told apart by a hash of all their targets' keys. What finds no place is not kept. */
+#define BOARD_PEAKS 8u
+struct board_peak {
+	atomic_uint group; /* board_group.hash; 0: free */
+	atomic_uint most;  /* requests and connections, in the last BOARD_PEAK_MINUTES */
+};
+#define BOARD_PEAK_MINUTES 15u
+
 /* One for each (check, address). Found by key; the row of a key stays the same while any snapshot names it. */
 struct board_target {
 	char key[CLUSTER_TARGET_KEY_SIZE]; /* supervisor; "" = free */
@@ -97,7 +106,8 @@ struct board_target {
 	/* written by traffic: time to the first byte, a moving average, and when it was last brought up to date (monotonic; 0: never)
 	 */
 	_Atomic uint64_t latency_us, latency_at_us;
-	uint8_t room[1104];
+	struct board_peak peaks[BOARD_PEAKS]; /* written by watch */
+	uint8_t room[1040];
 };
 _Static_assert(sizeof(struct board_target) == 2048, "the stride of targets is fixed");
 
@@ -163,10 +173,15 @@ _Static_assert(sizeof(struct board_database) == 1024, "the stride of databases i
 	X(services_open, "connections of TCP services open now")                            \
 	X(services_failed, "connections of TCP services that failed")                       \
 	X(services_bytes_in, "bytes from clients of TCP services, of ended connections")    \
-	X(services_bytes_out, "bytes to clients of TCP services, of ended connections")                               \
-	X(tls_handshakes, "TLS handshakes")                                                \
-	X(tls_resumed, "those of them that went on with an earlier session")               \
-	X(tls_failed, "TLS handshakes that failed")
+	X(services_bytes_out, "bytes to clients of TCP services, of ended connections")     \
+	X(tls_handshakes, "TLS handshakes")                                                 \
+	X(tls_resumed, "those of them that went on with an earlier session")                \
+	X(tls_failed, "TLS handshakes that failed")                                         \
+	X(requests_limited, "requests answered with 429: too many from one address")        \
+	X(requests_banned, "requests answered with 403: their address is banned")           \
+	X(bans, "addresses that were banned for a while")                                   \
+	X(connections_limited, "connections refused: too many from one address")            \
+	X(visitors_uncounted, "requests let in without counting: no room for their address")
 
 /* Upper limits of how long requests took, in microseconds, for BOARD_SITE_COUNTERS: each request counts in the first one that it
  * does not exceed, or in none. Fixed for ever: a counter's meaning does not change. */
@@ -362,6 +377,33 @@ uint64_t board_sum(const struct board *board, unsigned counter_index);
 void board_site_sum(const struct board *board, int row, struct board_site_lane *sum);
 int64_t board_target_active(const struct board *board, int row);
 uint64_t board_target_served(const struct board *board, int row);
+
+/* ---- how much a group of servers can carry (headroom.c) ---------------------------------------------------------- */
+
+/* Where a group's servers stand on the board: good as long as the snapshot is in force for which it was found. */
+struct board_group {
+	uint32_t hash; /* of its targets' keys, never 0 */
+	uint32_t count;
+	int rows[CLUSTER_APPS_MOST];                       /* of targets, as group->apps; -1: none */
+	const struct board_gate *gates[CLUSTER_APPS_MOST]; /* NULL: no cap */
+};
+void board_group_find(struct board *board, const struct cluster_group *group, struct board_group *found);
+/* Requests and connections under way to its servers now, or in line; where servers are capped, those of other groups that share
+ * their addresses too. */
+unsigned board_group_under_way(const struct board *board, const struct board_group *group);
+/* Where its peak is kept; NULL: nowhere. With `claim` (watch) a free place is taken. */
+struct board_peak *board_group_peak(struct board *board, const struct board_group *group, bool claim);
+
+struct board_headroom {
+	bool known;           /* all of its servers in use have a cap; otherwise only `peak` is set */
+	unsigned peak;        /* the most under way in the last BOARD_PEAK_MINUTES */
+	unsigned capacity;    /* what its servers that are up and in use may have together */
+	unsigned without_one; /* and the rest of them if `loss` were lost; UINT_MAX: without a cap */
+	uint32_t loss;        /* the server whose loss costs most, index into servers; CLUSTER_NO_SERVER: the file has only one */
+};
+/* The loss of one server would overload the rest: peak > without_one, with a known loss. */
+bool board_headroom_look(struct board *board, const struct cluster *cluster, const struct cluster_group *group,
+                         struct board_headroom *headroom);
 
 /* ---- gates (gate.c) ------------------------------------------------------------------------------------------- */
 
