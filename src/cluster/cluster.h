@@ -358,6 +358,10 @@ struct cluster *cluster_load_text(const char *file, struct span text, enum clust
                                   struct cluster_messages *messages) MUST_CHECK;
 void cluster_free(const struct cluster *cluster);
 
+/* What is allowed in a good file, and is hardly meant, or does not work on this machine (cluster->self, if it is known): each begins
+ * with "warning: ". Looks at the directories that the file names. */
+void cluster_warn(const struct cluster *cluster, struct cluster_messages *warnings);
+
 /* Finds which server this machine is: `wanted` when given, otherwise the one whose address or public address is on an interface.
  * Sets cluster->self. False with a message: unknown name, none found, more than one found. */
 bool cluster_find_self(struct cluster *cluster, const char *wanted, struct cluster_messages *messages) MUST_CHECK;

@@ -67,6 +67,13 @@ void load_validate_group(struct load *load, const struct cluster_group *group, s
 void load_validate_timing(struct load *load, const struct cluster_check *check, const char *const *timeout);
 void load_validate_apps(struct load *load, const struct cluster_app *apps, uint32_t count, const char *const *parts);
 void load_validate_site(struct load *load, const struct cluster_site *site);
+void load_validate_files(struct load *load, const struct cluster_static *files, bool has_apps, struct place *place);
+/* Keys about apps have no effect in a site with a `page` or only `static`, unless they hold for servers of its routes. */
+void load_validate_no_apps(struct load *load, const struct cluster_site *site, const char *instead);
+/* `of_site`: what holds for the site of a route; NULL for the site itself. */
+void load_validate_access(struct load *load, const struct cluster_access *access, const struct cluster_access *of_site,
+                          struct place *place);
+void load_validate_visitors(struct load *load);
 void load_validate_routes(struct load *load, const struct cluster_site *site);
 void load_validate_targets(struct load *load);
 void load_validate_listeners(struct load *load);

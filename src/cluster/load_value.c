@@ -349,6 +349,14 @@ static bool load_certificate(struct load *load, const struct key *key, const str
 	return false;
 }
 
+static bool is_server(const struct load *load, struct span name)
+{
+	for (uint32_t i = 0; i < load->cluster->server_count; i++)
+		if (span_equal(name, span_of_text(load->cluster->servers[i].name)))
+			return true;
+	return false;
+}
+
 /* "apps", "none", "web1:8080", or a list of servers. */
 static bool load_try(struct load *load, const struct key *key, const struct tree_node *node, void *base)
 {
@@ -360,6 +368,12 @@ static bool load_try(struct load *load, const struct key *key, const struct tree
 		return true;
 	}
 	unsigned before = load->report->total;
+	if (node->kind == TREE_LIST && node->count == 0)
+		load_report(load, node, "the list is empty; write for example `%s`, or `none`", key->example);
+	if (node->kind == TREE_TEXT && memchr(node->text.start, ':', node->text.size) == NULL && !is_server(load, node->text)) {
+		report_unknown_word(load, key, node, ", or servers such as `[web1:8080, web2:8080]`");
+		return false;
+	}
 	const struct tree_node *at = node->kind == TREE_LIST ? node->first : node;
 	for (; at != NULL; at = node->kind == TREE_LIST ? at->next : NULL) {
 		if (at->kind != TREE_TEXT || tree_is_empty(at) || find_word(key, at->text) != NULL)

@@ -50,6 +50,9 @@ static unsigned print_expected_app(const struct plan *plan, const struct cluster
 {
 	if (app->server != plan->server)
 		return 0;
+	if (walk->files != NULL)
+		return fprintf(plan->out, "  - is asked for files of the site %s that are missing, on port %u.\n", walk->name,
+		               app->address.port) > 0;
 	if (walk->service != NULL)
 		return fprintf(plan->out, "  - does the work of the service %s on port %u.\n", walk->name, app->address.port) > 0;
 	return fprintf(plan->out, "  - runs %s%s on port %u (a web server that is not noah).\n",
@@ -133,6 +136,9 @@ void cluster_print_plan(const struct cluster *cluster, FILE *out)
 	CHECK_MAGIC(cluster, CLUSTER_MAGIC);
 	fprintf(out, "The cluster %s has %u %s.\n", cluster->name, cluster->server_count,
 	        cluster->server_count == 1 ? "server" : "servers");
+	const struct plan whole = {.cluster = cluster, .server = CLUSTER_NO_SERVER, .out = out, .indent = ""};
+	plan_print_front_ends(&whole);
+	plan_print_visitors(&whole);
 	print_log(&cluster->log, out);
 	for (uint32_t i = 0; i < cluster->server_count; i++) {
 		fputs("\n", out);

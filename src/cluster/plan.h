@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * plan: what the files of `noah plan` share: plan.c (the whole, databases, TCP services), plan_site.c (sites and their routes),
- * plan_group.c (servers that do the same work). Private to cluster/.
+ * plan_group.c (servers that do the same work), plan_visitors.c (files, answers, who is let in). Private to cluster/.
  */
 #ifndef NOAH_CLUSTER_PLAN_H
 #define NOAH_CLUSTER_PLAN_H
@@ -30,6 +30,18 @@ void plan_print_load(const struct plan *plan, const struct cluster_group *group,
 void plan_print_check(const struct plan *plan, const struct cluster_group *group);
 /* " every 2s, for at most 1s each time: …" */
 void plan_print_timing(const struct plan *plan, const struct cluster_check *check);
+
+/* "the files of /var/www (*.jpg and *.png), for a directory its index.html" */
+void plan_print_files(const struct plan *plan, const struct cluster_static *files);
+/* Whole sentences. `of_site` NULL: of the site itself; otherwise only what is different in a route. */
+void plan_print_missing(const struct plan *plan, const struct cluster_static *files);
+void plan_print_limits(const struct plan *plan, const struct cluster_limits *limits, const struct cluster_limits *of_site);
+void plan_print_answers(const struct plan *plan, const struct cluster_answers *answers, const struct cluster_answers *of_site);
+void plan_print_access(const struct plan *plan, const struct cluster_access *access, const struct cluster_access *of_site);
+void plan_print_errors(const struct plan *plan, const struct cluster_site *site);
+/* What holds for all sites. */
+void plan_print_visitors(const struct plan *plan);
+void plan_print_front_ends(const struct plan *plan);
 
 void plan_print_site(const struct plan *plan, const struct cluster_site *site);
 

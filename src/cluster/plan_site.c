@@ -99,6 +99,20 @@ static void print_limits(const struct plan *plan, const struct cluster_limits *l
 		        value_format_duration(limits->request_timeout_ms, text));
 }
 
+/* Those of its own, or that it has none where its site has some. */
+static void print_route_files(const struct plan *plan, const struct cluster_site *site, const struct cluster_route *route)
+{
+	bool has_files = route->files.root[0] != '\0';
+	if (!has_files && site->files.root[0] != '\0')
+		fprintf(plan->out, "%sThe site's files are not looked at.\n", plan->indent);
+	if (!has_files || strcmp(route->files.root, site->files.root) == 0)
+		return;
+	fprintf(plan->out, "%sBut it sends itself ", plan->indent);
+	plan_print_files(plan, &route->files);
+	fputs(".\n", plan->out);
+	plan_print_missing(plan, &route->files);
+}
+
 static void print_route(const struct plan *plan, const struct cluster_site *site, const struct cluster_route *route)
 {
 	fputs("    Requests for ", plan->out);
@@ -109,32 +123,50 @@ static void print_route(const struct plan *plan, const struct cluster_site *site
 		        route->redirect[size - 1] == '/' ? " and what follows" : "", route->redirect_status);
 		return;
 	}
-	fputs(" go to ", plan->out);
-	if (route->group.app_count == 0)
-		fputs("the same", plan->out);
-	else
+	if (route->group.app_count > 0) {
+		fputs(" go to ", plan->out);
 		plan_print_choice(plan, &route->group);
+	} else {
+		fputs(site->group.app_count > 0 ? " go to the same" : " are answered in the same way", plan->out);
+	}
 	fputs(".\n", plan->out);
-	print_limits(plan, &route->limits, &site->limits);
-	if (route->group.app_count == 0)
-		return;
 	struct plan deeper = *plan;
 	deeper.indent = "      ";
+	print_route_files(&deeper, site, route);
+	print_limits(plan, &route->limits, &site->limits);
+	plan_print_limits(&deeper, &route->limits, &site->limits);
+	plan_print_answers(&deeper, &route->answers, &site->answers);
+	plan_print_access(&deeper, &route->access, &site->access);
+	if (route->group.app_count == 0)
+		return;
 	plan_print_load(&deeper, &route->group, "request");
 	plan_print_check(&deeper, &route->group);
 }
 
 /* ---- the site ------------------------------------------------------------------------------------------------- */
 
-static void print_answers(const struct plan *plan, const struct cluster_site *site)
+/* ", and sends each request to …": what it is there for. */
+static void print_work(const struct plan *plan, const struct cluster_site *site)
 {
 	if (site->page > 0) {
 		fprintf(plan->out, ", and answers each request with %s.\n", site->page_file);
 		return;
 	}
-	fprintf(plan->out, ", and sends %s to ", site->group.app_count == 1 ? "all requests" : "each request");
-	plan_print_choice(plan, &site->group);
+	fputs(", and sends ", plan->out);
+	if (site->group.app_count > 0) {
+		fputs(site->group.app_count == 1 ? "all requests to " : "each request to ", plan->out);
+		plan_print_choice(plan, &site->group);
+	} else {
+		plan_print_files(plan, &site->files);
+	}
 	fputs(".\n", plan->out);
+	if (site->files.root[0] != '\0' && site->group.app_count > 0) {
+		fprintf(plan->out, "%sBut it sends itself ", plan->indent);
+		plan_print_files(plan, &site->files);
+		fputs(".\n", plan->out);
+	}
+	if (site->files.root[0] != '\0')
+		plan_print_missing(plan, &site->files);
 }
 
 void plan_print_site(const struct plan *plan, const struct cluster_site *site)
@@ -149,13 +181,17 @@ void plan_print_site(const struct plan *plan, const struct cluster_site *site)
 	plan_print_listeners(plan, site->on, listen, tls, site->listen_count);
 	fputs(" for ", plan->out);
 	print_names(plan, site);
-	print_answers(plan, site);
+	print_work(plan, site);
 	print_tls(plan, site);
 	print_canonical(plan, site);
-	if (site->page == 0) {
+	if (site->group.app_count > 0) {
 		plan_print_load(plan, &site->group, "request");
 		plan_print_check(plan, &site->group);
 	}
+	plan_print_limits(plan, &site->limits, NULL);
+	plan_print_answers(plan, &site->answers, NULL);
+	plan_print_access(plan, &site->access, NULL);
+	plan_print_errors(plan, site);
 	for (uint32_t i = 0; i < site->route_count; i++)
 		print_route(plan, site, &site->routes[i]);
 }

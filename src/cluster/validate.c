@@ -92,6 +92,7 @@ void load_validate(struct load *load)
 		load_validate_timing(load, &database->check, AT("databases", database->name, "check", "timeout"));
 		validate_database_servers(load, database);
 	}
+	load_validate_visitors(load);
 	validate_log(load);
 	load_validate_targets(load);
 }

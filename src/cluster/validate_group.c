@@ -8,7 +8,6 @@
 #include "cluster/load.h"
 #include "cluster/values.h"
 
-
 void load_validate_timing(struct load *load, const struct cluster_check *check, const char *const *timeout)
 {
 	char every[VALUE_TEXT_SIZE], limit[VALUE_TEXT_SIZE];

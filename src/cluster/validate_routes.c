@@ -195,6 +195,10 @@ void load_validate_routes(struct load *load, const struct cluster_site *site)
 		unsigned before = load->report->total;
 		validate_match(load, route, &place);
 		validate_action(load, route, load_has(load, AT("sites", site->name, "page")), &place);
+		load_validate_files(load, &route->files,
+		                    load_has(load, place_at(&place, "apps", NULL)) || load_has(load, AT("sites", site->name, "apps")),
+		                    &place);
+		load_validate_access(load, &route->access, &site->access, &place);
 		if (load->report->total == before)
 			validate_reached(load, site, route);
 	}

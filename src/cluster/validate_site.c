@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * validate_site: what must hold between the keys of one site: names, TLS, apps or a page. Called by validate.c; its routes have
- * their own file.
+ * validate_site: what must hold between the keys of one site: names, TLS, apps, files or a page. Called by validate.c; its routes
+ * have their own file.
  */
 #include "cluster/load.h"
 
@@ -78,36 +78,46 @@ static void validate_tls(struct load *load, const struct cluster_site *site)
 	validate_certificates(load, site);
 }
 
-/* ---- apps or a page ------------------------------------------------------------------------------------------- */
+/* ---- apps, files or a page ------------------------------------------------------------------------------------ */
 
-/* Keys about apps have an effect beside a page only for routes that have some. */
-static bool has_route_with_apps(const struct load *load, const struct cluster_site *site)
+static void validate_work(struct load *load, const struct cluster_site *site)
 {
-	struct place place;
-	for (const struct cluster_route *route = site->routes; route < site->routes + site->route_count; route++) {
-		place_of_route(&place, site, route);
-		if (load_has(load, place_at(&place, "apps", NULL)))
+	bool has_page = load_has(load, AT("sites", site->name, "page")), has_apps = load_has(load, AT("sites", site->name, "apps"));
+	bool has_files = load_has(load, AT("sites", site->name, "static"));
+	if (has_page && has_apps)
+		load_report_at(load, AT("sites", site->name, "apps"), "a site has `apps` or a `page`; take one of them out");
+	if (has_page && has_files)
+		load_report_at(load, AT("sites", site->name, "static"),
+		               "a site has `static` or a `page`; put the page among the files as index.html, or take one of them out");
+	if (has_apps || !load_has_map(load, AT("sites", site->name)))
+		return;
+	if (has_page || has_files)
+		load_validate_no_apps(load, site, has_page ? "page" : "static");
+	else
+		load_report_at(
+		    load, AT("sites", site->name, "apps"),
+		    "is missing; for example `apps: [web1:8080, web2:8080]`, or without any `static: { root: /var/www/%.60s }` or "
+		    "`page: /etc/noah/welcome.html`",
+		    site->name);
+}
+
+/* Whether noah looks for files anywhere in the site. */
+static bool looks_for_files(const struct cluster_site *site)
+{
+	if (site->files.root[0] != '\0')
+		return true;
+	for (const struct cluster_route *route = site->routes; route < site->routes + site->route_count; route++)
+		if (route->files.root[0] != '\0')
 			return true;
-	}
 	return false;
 }
 
-static void validate_page(struct load *load, const struct cluster_site *site)
+static void validate_errors(struct load *load, const struct cluster_site *site)
 {
-	static const char *const of_apps[] = {"balance", "hash", "check", "connections", "queue", "slow_start", "sticky"};
-	static const char *const timeouts[] = {"connect", "answer"};
-	if (load_has(load, AT("sites", site->name, "apps")))
-		load_report_at(load, AT("sites", site->name, "apps"), "a site has `apps` or a `page`; take one of them out");
-	if (has_route_with_apps(load, site))
-		return;
-	for (unsigned i = 0; i < COUNT_OF(of_apps); i++)
-		if (load_has(load, AT("sites", site->name, of_apps[i])))
-			load_report_at(load, AT("sites", site->name, of_apps[i]),
-			               "has no effect with `page`: there are no apps; take one of them out");
-	for (unsigned i = 0; i < COUNT_OF(timeouts); i++)
-		if (load_has(load, AT("sites", site->name, "timeouts", timeouts[i])))
-			load_report_at(load, AT("sites", site->name, "timeouts", timeouts[i]),
-			               "has no effect with `page`: there are no apps; take one of them out");
+	if (load_has(load, AT("sites", site->name, "errors", "404")) && !looks_for_files(site))
+		load_report_at(
+		    load, AT("sites", site->name, "errors", "404"),
+		    "noah itself says 404 only where it looks for files (`static`); an app's own page goes to the visitor as it is");
 }
 
 void load_validate_site(struct load *load, const struct cluster_site *site)
@@ -117,15 +127,10 @@ void load_validate_site(struct load *load, const struct cluster_site *site)
 	validate_names(load, site);
 	validate_canonical(load, site);
 	validate_tls(load, site);
-	if (load_has(load, AT("sites", site->name, "page")))
-		validate_page(load, site);
-	else if (load_has_map(load, AT("sites", site->name)) && !load_has(load, AT("sites", site->name, "apps")) &&
-	         !load_has(load, AT("sites", site->name, "static")))
-		load_report_at(
-		    load, AT("sites", site->name, "apps"),
-		    "is missing; for example `apps: [web1:8080, web2:8080]`, or without any `static: { root: /var/www/%.60s }` or "
-		    "`page: /etc/noah/welcome.html`",
-		    site->name);
+	validate_work(load, site);
+	validate_errors(load, site);
+	load_validate_files(load, &site->files, load_has(load, AT("sites", site->name, "apps")), &place);
+	load_validate_access(load, &site->access, NULL, &place);
 	load_validate_group(load, &site->group, &place);
 	load_validate_routes(load, site);
 }

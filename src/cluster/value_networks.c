@@ -58,7 +58,9 @@ static void explain_network(struct span text, struct span ip, struct span prefix
 			snprintf(why, VALUE_WHY_SIZE, "`%.*s`: everybody is `[0.0.0.0/0, '::/0']`", QUOTED(text));
 			return;
 		}
-	if (good_ip && prefix.start != NULL && address_parse(prefix, false, &mask) && mask.family == ADDRESS_IPV4)
+	if (span_equal_nocase(text, SPAN("localhost")))
+		snprintf(why, VALUE_WHY_SIZE, "`%.*s`: did you mean `127.0.0.1`?", QUOTED(text));
+	else if (good_ip && prefix.start != NULL && address_parse(prefix, false, &mask) && mask.family == ADDRESS_IPV4)
 		snprintf(why, VALUE_WHY_SIZE,
 		         "`%.*s`: write how many bits of the network are fixed, such as `%.*s/24`, instead of a mask", QUOTED(text),
 		         QUOTED(ip));

@@ -47,7 +47,7 @@ static bool check_certificates(const char *file, const struct cluster *cluster, 
 }
 
 static void print_words(const char *file, const struct cluster *cluster, const struct cluster_messages *messages,
-                        const struct tls_messages *certificates)
+                        const struct cluster_messages *warnings, const struct tls_messages *certificates)
 {
 	for (unsigned i = 0; i < messages->count; i++)
 		fprintf(stderr, "%s\n", messages->text[i]);
@@ -56,6 +56,8 @@ static void print_words(const char *file, const struct cluster *cluster, const s
 	for (unsigned i = 0; i < certificates->count; i++)
 		if (!certificates->lines[i].error)
 			fprintf(stderr, "%s: warning: %s\n", file, certificates->lines[i].text);
+	for (unsigned i = 0; i < warnings->count; i++)
+		fprintf(stderr, "%s: %s\n", file, warnings->text[i]);
 	if (cluster == NULL) {
 		fprintf(stderr, "%s%s is not good%s\n", command_colour(stderr, "red"), file, command_colour(stderr, "off"));
 		return;
@@ -78,18 +80,26 @@ static json_t *json_text(const char *text)
 	return json != NULL ? json : json_string("");
 }
 
-static bool print_json(const char *file, const struct cluster *cluster, const struct cluster_messages *messages,
-                       const struct tls_messages *certificates)
+static json_t *make_warnings(const struct cluster_messages *warnings, const struct tls_messages *certificates)
 {
-	json_t *list = json_array(), *warnings = json_array();
+	json_t *list = json_array();
 	for (unsigned i = 0; i < certificates->count; i++)
 		if (!certificates->lines[i].error)
-			json_array_append_new(warnings, json_text(certificates->lines[i].text));
+			json_array_append_new(list, json_text(certificates->lines[i].text));
+	for (unsigned i = 0; i < warnings->count; i++)
+		json_array_append_new(list, json_text(warnings->text[i] + strlen("warning: ")));
+	return list;
+}
+
+static bool print_json(const char *file, const struct cluster *cluster, const struct cluster_messages *messages,
+                       const struct cluster_messages *warnings, const struct tls_messages *certificates)
+{
+	json_t *list = json_array();
 	for (unsigned i = 0; i < messages->count; i++)
 		json_array_append_new(list, json_pack("{s:i, s:i, s:o}", "line", (int)messages->line[i], "column",
 		                                      (int)messages->column[i], "text", json_text(messages->text[i])));
 	json_t *answer = json_pack("{s:o, s:b, s:o, s:i, s:o}", "file", json_text(file), "good", cluster != NULL, "messages", list,
-	                           "left_out", (int)messages->left_out, "warnings", warnings);
+	                           "left_out", (int)messages->left_out, "warnings", make_warnings(warnings, certificates));
 	if (cluster != NULL) {
 		json_object_set_new(answer, "cluster", json_text(cluster->name));
 		json_object_set_new(answer, "servers", json_integer(cluster->server_count));
@@ -116,7 +126,8 @@ int command_check(int argc, char **argv)
 	    {"json", NULL, "print one JSON object instead of sentences", &json, NULL},
 	    {"server", "NAME", "check also that the file has this server (this machine is looked for by its addresses otherwise)",
 	     NULL, &server},
-	    {"file-only", NULL, "do not open the files that the file names (passwords, certificates, pages)", &file_only, NULL},
+	    {"file-only", NULL, "do not look at the files that the file names (passwords, users, certificates, pages, directories)",
+	     &file_only, NULL},
 	    {NULL, NULL, NULL, NULL, NULL},
 	};
 	const struct command_usage usage = {
@@ -133,7 +144,7 @@ int command_check(int argc, char **argv)
 	int code = command_options(&usage, argc, argv);
 	if (code >= 0)
 		return code;
-	static struct cluster_messages messages, about_self;
+	static struct cluster_messages messages, about_self, warnings;
 	static struct tls_messages certificates;
 	struct cluster *cluster = cluster_load(file, file_only ? CLUSTER_FILE_ONLY : CLUSTER_WHOLE, &messages);
 	if (cluster != NULL && !cluster_find_self(cluster, server, &about_self) && server != NULL) {
@@ -146,11 +157,13 @@ int command_check(int argc, char **argv)
 		cluster_free(cluster);
 		cluster = NULL;
 	}
+	if (cluster != NULL && !file_only)
+		cluster_warn(cluster, &warnings);
 	bool printed = true;
 	if (json)
-		printed = print_json(file, cluster, &messages, &certificates);
+		printed = print_json(file, cluster, &messages, &warnings, &certificates);
 	else
-		print_words(file, cluster, &messages, &certificates);
+		print_words(file, cluster, &messages, &warnings, &certificates);
 	code = cluster == NULL ? COMMAND_USAGE : printed ? COMMAND_OK : COMMAND_FAILED;
 	cluster_free(cluster);
 	return code;

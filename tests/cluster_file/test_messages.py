@@ -120,6 +120,79 @@ IN_SITE = [
      "sites.a.example.routes.check.md5: is only for a check by HTTP"),
     ("routes: [{ path: /a, apps: [{ server: web1:8080, connections: 5 }] }]", None,
      "sites.a.example.routes.apps: web1:8080 has no limit connections in site a.example; one address has one limit"),
+    # files
+    ("static: /var/www", 13, "sites.a.example.static: keys with values are expected here, for example `{ root: /var/www/example.com }`"),
+    ("static: {}", 5, "sites.a.example.static.root: is missing; for example `root: /var/www/example.com`"),
+    ("static: { rot: /srv, root: /srv }", 15, "sites.a.example.static.rot: unknown key; did you mean `root`?"),
+    ("static: { root: www }", 21, "sites.a.example.static.root: `www` is not the whole path of a file; it begins with `/`"),
+    ("static: { root: / }", 21, "sites.a.example.static.root: /: everything on this machine would be below it"),
+    ("static: { root: /etc/noah/ }", 21, "/etc/noah/: nothing there is meant for visitors; put the site's files elsewhere"),
+    ("static: { root: /srv/../etc }", 21, "/srv/../etc: write it without `//`, `/./` and `/../`"),
+    ("static: { root: /srv, match: [jpg, PHP] }", 40,
+     "sites.a.example.static.match: `php`: files that end so are programs, settings or copies of them; noah would show"),
+    ("static: { root: /srv, match: [jpg, bak~] }", 40, "`bak~` is not the type of a file"),
+    ("static: { root: /srv, match: [.jpg] }", 35, "`.jpg`: the type stands without its dot; did you mean `jpg`?"),
+    ("static: { root: /srv, match: [jpg, JPG] }", 40, "sites.a.example.static.match: `jpg` stands here twice"),
+    ("static: { root: /srv, index: index.php }", 34,
+     "`index.php` is a program, which noah does not run; the apps are asked for a directory without an index"),
+    ("static: { root: /srv, index: [a.html, a.html] }", 43, "sites.a.example.static.index: `a.html` stands here twice"),
+    ("static: { root: /srv, index: a/b }", 34, "`a/b` is not the name of a file here; write only the name"),
+    ("static: { root: /srv, index: .hidden }", 34, "files whose names begin with a dot are never sent"),
+    ("static: { root: /srv, index: [a, b, c, d, e] }", None, "more than 4 entries; that is the most"),
+    ("static: { root: /srv, try: app }", 32, "sites.a.example.static.try: `app` is not known; did you mean `apps`?"),
+    ("static: { root: /srv, try: frnot }", 32, "`frnot` is not known; write `apps` or `none`, or servers such as"),
+    ("static: { root: /srv, try: [web1:8080, wbe2] }", 44, "sites.a.example.static.try: no server is called `wbe2`; did you mean `web2`?"),
+    ("static: { root: /srv, try: [web1:8080, apps] }", 44, "write `try: apps`, `try: none`, or servers such as `[web1:8080, web2:8080]`"),
+    ("static: { root: /srv, try: [web1:1, web1:1] }", 41, "sites.a.example.static.try: web1:1 stands here twice"),
+    ("static: { root: /srv, try: [] }", 32, "sites.a.example.static.try: the list is empty"),
+    ("static: { root: /srv, try: [{ server: web1 }] }", 33, "write `try: apps`, `try: none`, or servers such as"),
+    # answers
+    ("compress: gzip", 15, "sites.a.example.compress: `gzip` is not known; write `none` or `safe` or `all`"),
+    ("expires: 30", 14, "sites.a.example.expires: `30` has no unit"),
+    ("expires: 1500ms", 14, "sites.a.example.expires: `1500ms` is not a whole number of seconds"),
+    ("hide_versions: on", 20, "sites.a.example.hide_versions: `on`: did you mean `true`?"),
+    ("errors: { 404: /x }", 20, "sites.a.example.errors.404: noah itself says 404 only where it looks for files (`static`); an app's own page"),
+    ("errors: { 500: /x }", 15, "sites.a.example.errors.500: unknown key; did you mean `50x`?"),
+    ("errors: { 50x: x }", 20, "sites.a.example.errors.50x: `x` is not the whole path of a file"),
+    # limits
+    ("minimum_rate: 500b/s", 19, "sites.a.example.minimum_rate: `500b/s` has the unknown unit `b/s`"),
+    ("minimum_rate: 2g", 19, "sites.a.example.minimum_rate: `2g` is too large; from 0 to 1g is good"),
+    ("buffer: 1m", 13, "sites.a.example.buffer: keys with values are expected here, for example `{ request: 8m, answer: 2m }`"),
+    ("buffer: { request: 65m }", 24, "sites.a.example.buffer.request: `65m` is too large; from 0 to 64m is good"),
+    ("requests: 10", 15, "sites.a.example.requests: `10` does not say in which time; write for example `10/10s`"),
+    ("requests: 10/s", 15, "sites.a.example.requests: `10/s`: did you mean `10/1s`?"),
+    ("requests: 10r/m", 15, "sites.a.example.requests: `10r/m`: did you mean `10/1m`?"),
+    ("requests: 10/20", 15, "`10/20` does not say in which time"),
+    ("requests: 0/1s", 15, "`0/1s`: from 1 to 1000000 requests are good; `deny` lets nobody in"),
+    ("requests: 1/100ms", 15, "`1/100ms`: the time is from 1s to 1d"),
+    ("requests: many", 15, "`many` is not a rate; write how many in which time, such as `100/10s`"),
+    # who is let in
+    ("allow: 10.0.0.5/8", 12, "`10.0.0.5/8` is an address in a network; did you mean `10.0.0.0/8`, or only `10.0.0.5`?"),
+    ("allow: ['2001:db8::1/32']", 13, "did you mean `2001:db8::/32`, or only `2001:db8::1`?"),
+    ("allow: 10.0.0.0/33", 12, "`10.0.0.0/33`: after `/` stands how many bits are fixed, 0 to 32"),
+    ("allow: '::/129'", 12, "`::/129`: after `/` stands how many bits are fixed, 0 to 128"),
+    ("allow: 10.0.0.0/255.0.0.0", 12, "write how many bits of the network are fixed, such as `10.0.0.0/24`, instead of a mask"),
+    ("allow: 10.0.0", 12, "`10.0.0` is not a network; write for example `10.0.0.0/8`"),
+    ("allow: all", 12, "sites.a.example.allow: `all`: everybody is `[0.0.0.0/0, '::/0']`"),
+    ("allow: localhost", 12, "`localhost`: did you mean `127.0.0.1`?"),
+    ("allow: wbe1", 12, "sites.a.example.allow: no server is called `wbe1`; did you mean `web1`?"),
+    ("allow: [web1, 192.0.2.11]", 19, "sites.a.example.allow: `192.0.2.11` stands here twice"),
+    ("allow: [192.0.2.11, '::ffff:192.0.2.11']", 25, "`::ffff:192.0.2.11` stands here twice"),
+    ("allow: 192.0.2.7:80", 12, "`192.0.2.7:80`: an address of a visitor has no port and no brackets"),
+    ("allow: []", 12, "sites.a.example.allow: the list is empty"),
+    ("allow: { net: x }", 12, "a single value is expected here, such as `10.0.0.0/8`"),
+    ("allow: [10.1.0.0/16, '2001:db8:1::/48']\n    deny: [10.0.0.0/8, '2001:db8::/32']", None,
+     "sites.a.example.deny: nobody is let in: all that `allow` has is in `deny`"),
+    ("users: staging", 12, "sites.a.example.users: `staging` is not the whole path of a file"),
+    ("users: none", 12, "sites.a.example.users: nobody is asked for a password here; take it out"),
+    ("realm: X", 12, "sites.a.example.realm: nobody is asked for a password here; add for example `users: /etc/noah/staging.users`"),
+    ("users: /u\n    realm: 'a\"b'", None, "sites.a.example.realm: `a\"b`: only letters of ASCII, without quotes and backslashes"),
+    # the same in routes
+    ("routes: [{ path: /a, redirect: /b, expires: 1d }]", 49, "sites.a.example.routes.expires: has no effect beside `redirect`"),
+    ("routes: [{ path: /a, redirect: /b, static: { root: /x } }]", 40, "sites.a.example.routes.static: has no effect beside `redirect`"),
+    ("routes: [{ path: /a, users: none }]", 33, "sites.a.example.routes.users: nobody is asked for a password here"),
+    ("routes: [{ path: /a, static: { match: jpg } }]", 26, "sites.a.example.routes.static.root: is missing"),
+    ("routes: [{ path: /a, static: { root: /x, match: py } }]", 53, "sites.a.example.routes.static.match: `py`: files that end so are programs"),
     ("names: [A.example]", 13, "`a.example` is the site's own name; it need not be said again"),
 ]
 
@@ -337,6 +410,66 @@ def test_a_route_checks_as_often_as_its_address_is_checked_elsewhere(complaint):
     assert "web2:80 is checked in the same way by site a.example, but with other every" in complaint(HEAD + sites)[2]
 
 
+ALONE = [
+    ("visitors: { ban: 5m }", "visitors.ban: nobody is ever banned, because requests are not limited; add for example `requests: 100/10s`"),
+    ("visitors: { exempt: web1 }", "visitors.exempt: nobody is limited; add for example `requests: 100/10s`, or `connections: 200`"),
+    ("visitors: { requests: 5/1s, ban: 8d }", "visitors.ban: `8d` is too large; from 0 to 7d is good"),
+    ("visitors: { reqests: 1/1s }", "visitors.reqests: unknown key; did you mean `requests`?"),
+    ("visitors: 100/10s", "visitors: keys with values are expected here"),
+    ("front_ends: { only: true }", "front_ends.from: is missing; for example `from: [192.0.2.0/24, web1]`"),
+    ("front_ends: { from: [web1, '::/0'] }", "front_ends.from: everybody could say that he is somebody else; name only the addresses"),
+    ("front_ends: { from: web1, address: x-forwarded-for }", "front_ends.address: `x-forwarded-for` is not known; did you mean `forwarded-for`?"),
+    ("front_ends: web1", "front_ends: keys with values are expected here"),
+]
+
+
+@pytest.mark.parametrize("line,what", ALONE, ids=[case[0] for case in ALONE])
+def test_of_all_sites(complaint, line, what):
+    at_line, _, said = complaint(f"{HEAD}{SITE}{line}\n")
+    assert what in said and at_line == SITE_END + 1
+
+
+GOOD_IN_SITE = [
+    "static: { root: /srv, try: web1 }", "static: { root: /srv/, match: [jpg, foo], index: [index.html, README], try: [web2, web1:8080] }",
+    "allow: ['::ffff:10.0.0.0/104', 10.128.0.0/9, '::/0', front]", "deny: [0.0.0.0/0, '::/0']", "expires: 0\n    requests: none",
+    "allow: [10.0.0.0/8]\n    deny: [10.1.0.0/16]", "requests: 1/1d\nvisitors: { ban: 0 }", "requests: 1/1s\nvisitors: { ban: 0s, exempt: db1 }",
+    "routes: [{ path: /a, redirect: /b, allow: web1, requests: 1/1s }]", "routes: [{ path: /a, static: { root: /x, try: none } }]",
+    "users: /u\n    routes: [{ path: /a, users: none }]", "users: /u\n    routes: [{ path: /a, realm: Others }, { path: /b, users: /v }]",
+    "errors: { 404: /x }\n    routes: [{ path: /a, static: { root: /x } }]",
+]
+
+
+@pytest.mark.parametrize("line", GOOD_IN_SITE, ids=[line[:40] for line in GOOD_IN_SITE])
+def test_what_is_good(check, line):
+    assert check(f"{HEAD}{SITE}    {line}\n")["good"]
+
+
+# ---- sites with files only ------------------------------------------------------------------------------------------
+
+def test_a_site_of_files(check, complaint):
+    site = "sites: { a: { static: { root: /srv }, MORE } }\n"
+    for more in ("body: 1k", "timeouts: { request: 1s, idle: 9s }", "compress: none", "expires: 1d", "requests: 1/1s", "users: /u",
+                 "routes: [{ path: /x, apps: web1, sticky: c }], balance: least-connections", "minimum_rate: 0",
+                 "routes: [{ path: /x, body: 1k }]"):
+        assert check(HEAD + site.replace("MORE", more))["good"], more
+    for more in ("balance: hash", "hash: path", "check: { tcp: true }", "connections: 1", "slow_start: 1s", "sticky: c",
+                 "buffer: { request: 1k }", "timeouts: { answer: 1s }"):
+        assert "has no effect with `static`: there are no apps" in complaint(HEAD + site.replace("MORE", more))[2]
+        assert check(HEAD + site.replace("MORE", more).replace("/srv", "/srv, try: [web1:8080]"))["good"], more
+    assert complaint(HEAD + site.replace("/srv }, MORE", "/srv, try: apps }"))[2] == (
+        "sites.a.static.try: there are no `apps`; write `try: none`, or servers that have the files")
+    assert complaint(HEAD + site.replace("MORE", "page: /p"))[2].startswith("sites.a.static: a site has `static` or a `page`; put the page")
+
+
+def test_servers_that_are_tried_are_limited_and_checked_as_the_apps(complaint, check):
+    sites = ("sites:\n  a.example: { apps: [{ server: web1, connections: 3 }], connections: 10, static: { root: /srv, try: [web1, web2] } }\n"
+             "  b.example: { apps: web2, connections: 10 }\n")
+    assert check(HEAD + sites)["good"]
+    assert complaint(HEAD + sites.replace("web2, connections: 10", "web2"))[2] == (
+        "sites.b.example.apps: web2:80 has at most 10 connections in site a.example; "
+        "one address has one limit, so write the same `connections` there")
+
+
 # ---- pages ----------------------------------------------------------------------------------------------------------
 
 def test_page(check, complaint, tmp_path):
@@ -374,7 +507,7 @@ def test_too_many_pages(complaint, check):
     def sites(count):
         return "sites:\n" + "".join(f"  s{i}: {{ page: /p{i} }}\n  t{i}: {{ page: /p{i} }}\n" for i in range(count))
     assert check(HEAD + sites(32))["good"]
-    errors = "".join(f"  s{i}: {{ apps: web1, errors: {{ 403: /a{i}, 404: /b{i}, 429: /c{i}, 50x: /d{i}, maintenance: /e{i} }} }}\n"
+    errors = "".join(f"  s{i}: {{ apps: web1, static: {{ root: /srv }}, errors: {{ 403: /a{i}, 404: /b{i}, 429: /c{i}, 50x: /d{i}, maintenance: /e{i} }} }}\n"
                      for i in range(13))
     users = errors.replace("maintenance: /e12 }", "maintenance: /e0 }, routes: [{ path: /x, users: /a0 }]")
     assert complaint(HEAD + "sites:\n" + users)[2] == (

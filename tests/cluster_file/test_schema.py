@@ -116,7 +116,9 @@ def complete(whole, path, at, owner):
         at.setdefault("redirect", "/else")
     if last == "tcp":
         at.pop("get", None)
-    if path == "visitors.ban":
+    if last == "realm":
+        at["users"] = "/etc/noah/users"
+    if path in ("visitors.ban", "visitors.exempt"):
         at["requests"] = "100/10s"
     if path.startswith("front_ends."):
         at.setdefault("from", "web1")
@@ -181,6 +183,15 @@ WRONG = [
     ("sites.NAME.apps[].backup", "maybe"), ("sites.NAME.page", "relative"), ("services.NAME.listen", "http"),
     ("services.NAME.hash", "path"), ("services.NAME.proxy_protocol", "v3"), ("log.access", "jornal"), ("log.format", "xml"),
     ("admin.listen", "localhost"),
+    ("sites.NAME.static", "/var/www"), ("sites.NAME.static.root", "www"), ("sites.NAME.static.index", "a/b"), ("sites.NAME.static.index", ".x"),
+    ("sites.NAME.static.match", [".jpg"]), ("sites.NAME.static.try", []), ("sites.NAME.static.try", {"server": "web1"}),
+    ("sites.NAME.compress", "gzip"), ("sites.NAME.expires", "max"), ("sites.NAME.expires", 30), ("sites.NAME.hide_versions", "on"),
+    ("sites.NAME.minimum_rate", "1k/s"), ("sites.NAME.buffer", "1m"), ("sites.NAME.requests", "10/s"), ("sites.NAME.requests", 10),
+    ("sites.NAME.allow", "10.0.0.0/255.0.0.0"), ("sites.NAME.allow", []), ("sites.NAME.deny", "*"), ("sites.NAME.users", "users"),
+    ("sites.NAME.realm", 'a"b'), ("sites.NAME.errors.50x", "50x.html"), ("sites.NAME.errors", {"500": "/x"}),
+    ("sites.NAME.routes[].static", {"match": "jpg"}), ("sites.NAME.routes[].errors", {"404": "/x"}), ("visitors.requests", "1/1"),
+    ("visitors.connections", -1), ("visitors.ban", "for ever"), ("front_ends", {"only": True}), ("front_ends.from", "[::1]"),
+    ("front_ends.address", "x-real-ip"),
     ("sites.NAME.check.status", "2xx"), ("sites.NAME.check.md5", "12"),
     ("sites.NAME.check.tcp", False), ("sites.NAME.frob", 1), ("sites.NAME.apps", []), ("databases.NAME.sessions", 0),
     ("databases.NAME.account", {"user": "x"}), ("cluster", "a b"), ("sites.NAME.body", "8MB"), ("log.access", "relative"),
@@ -243,6 +254,10 @@ def site_of(fragment):
         site["names"] = [site["canonical"]]
     if "page" in site:
         del site["apps"]
+    if "realm" in site:
+        site.setdefault("users", "/etc/noah/users")
+    if "404" in site.get("errors", {}):
+        site["static"] = {"root": "/srv"}
     if "queue" in site:
         site["connections"] = 10
     if "https" in site:
