@@ -93,7 +93,7 @@ $(BUILD)/object/%.o: src/%.c Makefile VERSION | packages
 # One program for each tests/unit/test_NAME.c, linked with the library and cmocka.
 $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libnoah.a
 	@mkdir -p $(@D); $(if $(V),,echo "compile $@")
-	$(Q)$(COMPILE) $(LDFLAGS_ALL) -o $@ $< $(BUILD)/libnoah.a $(LIBRARIES) $(if $(ARM64),,-lcmocka)
+	$(Q)$(COMPILE) $(LDFLAGS_ALL) -o $@ $< $(BUILD)/libnoah.a $(LIBRARIES) $(if $(ARM64),,-lcmocka -lbrotlidec)
 
 # One fuzzer for each tests/fuzz/fuzz_NAME.c: with libFuzzer (SAN=fuzzer CC=clang), and with any compiler as a program that
 # replays a corpus.
