@@ -27,6 +27,9 @@
 
 /* How much of "\r\n\r\n" the bytes that came last on each connection were. */
 static unsigned char matched[DESCRIPTORS_MOST];
+/* What of its answers each connection has not taken yet, and whether we wait until it takes more. */
+static size_t owed[DESCRIPTORS_MOST];
+static bool waits[DESCRIPTORS_MOST];
 static char *answer;
 static size_t answer_size;
 
@@ -76,6 +79,8 @@ static void accept_all(int poller, int listener)
 			continue;
 		}
 		matched[descriptor] = 0;
+		owed[descriptor] = 0;
+		waits[descriptor] = false;
 		(void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		watch(poller, descriptor);
 	}
@@ -99,23 +104,40 @@ static unsigned count_heads(unsigned char *state, const char *bytes, size_t size
 	return heads;
 }
 
-static void serve(int descriptor)
+/* Sends as much of what is owed as the socket takes. False: the connection is no more. */
+static bool pay(int poller, int descriptor)
+{
+	while (owed[descriptor] > 0) {
+		size_t left = (owed[descriptor] - 1) % answer_size + 1;
+		ssize_t sent = send(descriptor, answer + answer_size - left, left, MSG_NOSIGNAL);
+		if (sent < 0 && errno != EAGAIN)
+			return false;
+		if (sent < 0)
+			break;
+		owed[descriptor] -= (size_t)sent;
+	}
+	if (waits[descriptor] != (owed[descriptor] > 0)) {
+		waits[descriptor] = owed[descriptor] > 0;
+		struct epoll_event event = {.events = waits[descriptor] ? EPOLLOUT : EPOLLIN, .data.fd = descriptor};
+		if (epoll_ctl(poller, EPOLL_CTL_MOD, descriptor, &event) != 0)
+			err(1, "epoll");
+	}
+	return true;
+}
+
+/* Heads that have come are answered; a connection that does not take its answers is not read from. */
+static bool serve(int poller, int descriptor)
 {
 	static char bytes[READ_ROOM];
-	ssize_t got = read(descriptor, bytes, sizeof(bytes));
-	if (got < 0 && errno == EAGAIN)
-		return;
-	if (got <= 0) {
-		close(descriptor);
-		return;
+	if (!waits[descriptor]) {
+		ssize_t got = read(descriptor, bytes, sizeof(bytes));
+		if (got < 0 && errno == EAGAIN)
+			return true;
+		if (got <= 0)
+			return false;
+		owed[descriptor] += count_heads(&matched[descriptor], bytes, (size_t)got) * answer_size;
 	}
-	for (unsigned heads = count_heads(&matched[descriptor], bytes, (size_t)got); heads > 0; heads--) {
-		/* A client that does not read its answers is none of ours. */
-		if (send(descriptor, answer, answer_size, MSG_NOSIGNAL) != (ssize_t)answer_size) {
-			close(descriptor);
-			return;
-		}
-	}
+	return pay(poller, descriptor);
 }
 
 int main(int argc, char **argv)
@@ -137,8 +159,8 @@ int main(int argc, char **argv)
 		for (int i = 0; i < count; i++) {
 			if (events[i].data.fd == listener)
 				accept_all(poller, listener);
-			else
-				serve(events[i].data.fd);
+			else if (!serve(poller, events[i].data.fd))
+				close(events[i].data.fd);
 		}
 	}
 }
