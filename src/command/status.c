@@ -125,6 +125,24 @@ static void print_target(const json_t *target, const char *what)
 	putchar('\n');
 }
 
+/* How much was under way lately, and whether the rest could carry it. */
+static void print_headroom(const json_t *group)
+{
+	const json_t *headroom = json_object_get(group, "headroom");
+	const char *loss = text_of(headroom, "loss");
+	if (!json_is_object(headroom) || (number_of(headroom, "peak") == 0 && json_is_null(json_object_get(headroom, "capacity"))))
+		return;
+	printf("  at most %lld under way at once in the last %lld minutes", number_of(headroom, "peak"),
+	       number_of(headroom, "minutes"));
+	if (json_is_integer(json_object_get(headroom, "capacity")))
+		printf(" of %lld that there is room for", number_of(headroom, "capacity"));
+	if (loss[0] != '\0' && json_is_integer(json_object_get(headroom, "without_one")))
+		printf("%s, %lld without %s%s",
+		       json_is_false(json_object_get(headroom, "enough")) ? command_colour(stdout, "yellow") : "",
+		       number_of(headroom, "without_one"), loss, command_colour(stdout, "off"));
+	putchar('\n');
+}
+
 static void print_list(const json_t *list, const char *separator)
 {
 	size_t index;
@@ -173,6 +191,7 @@ static void print_site(const json_t *status, const json_t *site)
 	if (text_of(site, "page")[0] != '\0')
 		printf("  answers with the page %s\n", text_of(site, "page"));
 	print_targets(json_object_get(site, "apps"), "requests");
+	print_headroom(site);
 	json_array_foreach(json_object_get(site, "routes"), index, value)
 	{
 		bool both = text_of(value, "path")[0] != '\0' && json_array_size(json_object_get(value, "types")) > 0;
@@ -180,6 +199,7 @@ static void print_site(const json_t *status, const json_t *site)
 		print_list(json_object_get(value, "types"), " ");
 		puts(":");
 		print_targets(json_object_get(value, "apps"), "requests");
+		print_headroom(value);
 	}
 }
 
@@ -223,6 +243,7 @@ static void print_people(const json_t *status)
 		print_heading("service", value);
 		putchar('\n');
 		print_targets(json_object_get(value, "servers"), "connections");
+		print_headroom(value);
 	}
 	json_array_foreach(json_object_get(status, "databases"), index, value)
 	{

@@ -169,6 +169,7 @@ static json_t *routes_json(const struct supervisor *supervisor, const struct clu
 		json_object_set_new(json, "path", status_text(route->path));
 		json_object_set_new(json, "types", types);
 		json_object_set_new(json, "apps", group_json(supervisor, &route->group, what, targets, warnings));
+		json_object_set_new(json, "headroom", status_headroom(supervisor, &route->group, what, warnings));
 		json_array_append_new(routes, json);
 	}
 	return routes;
@@ -187,6 +188,7 @@ json_t *status_sites(const struct supervisor *supervisor, json_t *targets, json_
 		json_object_set_new(json, "name", status_text(site->name));
 		json_object_set_new(json, "listen", site_listen_json(site));
 		json_object_set_new(json, "apps", group_json(supervisor, &site->group, what, targets, warnings));
+		json_object_set_new(json, "headroom", status_headroom(supervisor, &site->group, what, warnings));
 		json_object_set_new(json, "routes", routes_json(supervisor, site, targets, warnings));
 		json_object_set_new(json, "page", site->page != 0 ? status_text(site->page_file) : json_null());
 		json_object_set_new(json, "maintenance", status_maintenance(supervisor, site->name));
@@ -208,6 +210,7 @@ json_t *status_services(const struct supervisor *supervisor, json_t *targets, js
 		json_object_set_new(json, "name", status_text(service->name));
 		json_object_set_new(json, "listen", listen_json(service->listen, service->listen_count));
 		json_object_set_new(json, "servers", group_json(supervisor, &service->group, what, targets, warnings));
+		json_object_set_new(json, "headroom", status_headroom(supervisor, &service->group, what, warnings));
 		json_array_append_new(services, json);
 	}
 	return services;

@@ -7,6 +7,7 @@
 
 #include "watch/exposition.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 #define NAME_SIZE 96u
@@ -252,20 +253,73 @@ static unsigned count_usable(const struct source *source, const struct cluster_g
 	return usable;
 }
 
-static void put_group_family(const struct source *source, const char *name, const char *help, bool usable)
+/* What is said of a group. False: nothing. */
+typedef bool (*group_value)(const struct source *source, const struct cluster_group *group, uint64_t *value);
+
+static bool group_servers(const struct source *source, const struct cluster_group *group, uint64_t *value)
 {
-	struct cluster_walk walk = {0};
-	exposition_family(source->out, name, "gauge", help);
-	while (cluster_walk_groups(source->cluster, &walk)) {
-		char route[8] = "";
-		if (!is_here(source, walk.on))
-			continue;
-		if (walk.route != NULL) /* by its number: two routes may have the same path */
-			snprintf(route, sizeof route, "%u", (unsigned)(walk.route - walk.site->routes) + 1);
-		exposition_number(
-		    source->out, "",
-		    (const char *const[]){"kind", walk.service != NULL ? "service" : "site", "name", walk.name, "route", route, NULL},
-		    usable ? count_usable(source, walk.group) : walk.group->app_count);
+	(void)source;
+	*value = group->app_count;
+	return true;
+}
+
+static bool group_usable(const struct source *source, const struct cluster_group *group, uint64_t *value)
+{
+	*value = count_usable(source, group);
+	return true;
+}
+
+static bool group_peak(const struct source *source, const struct cluster_group *group, uint64_t *value)
+{
+	struct board_headroom headroom;
+	(void)board_headroom_look(source->board, source->cluster, group, &headroom);
+	*value = headroom.peak;
+	return true;
+}
+
+static bool group_capacity(const struct source *source, const struct cluster_group *group, uint64_t *value)
+{
+	struct board_headroom headroom;
+	(void)board_headroom_look(source->board, source->cluster, group, &headroom);
+	*value = headroom.capacity;
+	return headroom.known;
+}
+
+static bool group_without_one(const struct source *source, const struct cluster_group *group, uint64_t *value)
+{
+	struct board_headroom headroom;
+	(void)board_headroom_look(source->board, source->cluster, group, &headroom);
+	*value = headroom.without_one;
+	return headroom.known && headroom.loss != CLUSTER_NO_SERVER && headroom.without_one != UINT_MAX;
+}
+
+static const struct {
+	const char *name, *help;
+	group_value value;
+} group_families[] = {
+    {"noah_group_servers", "servers of a site, a route (by its number) or a TCP service", group_servers},
+    {"noah_group_servers_usable", "those that are usable now and not drained", group_usable},
+    {"noah_group_peak", "the most requests and connections under way or in line in the last 15 minutes", group_peak},
+    {"noah_group_capacity", "what its servers in use may have together, where all have caps", group_capacity},
+    {"noah_group_capacity_without_one", "the same after the loss of the server that costs most", group_without_one},
+};
+
+static void put_groups(const struct source *source)
+{
+	for (unsigned i = 0; i < COUNT_OF(group_families); i++) {
+		struct cluster_walk walk = {0};
+		exposition_family(source->out, group_families[i].name, "gauge", group_families[i].help);
+		while (cluster_walk_groups(source->cluster, &walk)) {
+			char route[8] = "";
+			uint64_t value;
+			if (!is_here(source, walk.on) || !group_families[i].value(source, walk.group, &value))
+				continue;
+			if (walk.route != NULL) /* by its number: two routes may have the same path */
+				snprintf(route, sizeof route, "%u", (unsigned)(walk.route - walk.site->routes) + 1);
+			const char *kind = walk.service != NULL ? "service" : walk.files != NULL ? "files" : "site";
+			exposition_number(source->out, "", (const char *const[]){"kind", kind, "name", walk.name, "route", route, NULL},
+			                  value);
+		}
 	}
 }
 
@@ -438,9 +492,7 @@ char *metrics_make(struct board *board, const struct cluster *cluster, const cha
 		put_program(&source, processes, process_count);
 		put_counters(&source);
 		put_sites(&source, sums);
-		put_group_family(&source, "noah_group_servers",
-		                 "servers of a site, of a route with its own (by its number) or of a service", false);
-		put_group_family(&source, "noah_group_servers_usable", "those among them that are usable now and not drained", true);
+		put_groups(&source);
 		put_targets(&source, rows);
 		put_servers(&source);
 		put_database_family(&source, "noah_database_has_primary", "gauge", "1: there is a primary; 0: writes are refused", false);

@@ -55,6 +55,7 @@ struct watch {
 	struct timer look;
 	struct admin *admin;
 	struct trends *trends;
+	struct peaks *peaks;
 };
 
 /* ---- databases ------------------------------------------------------------------------------------------------ */
@@ -325,6 +326,7 @@ void watch_use(struct watch *watch, struct snapshot *snapshot)
 	snapshot_unref(watch->snapshot);
 	watch->snapshot = snapshot;
 	admin_use(watch->admin, snapshot);
+	peaks_use(watch->peaks, cluster);
 	LIST_EACH (link, &watch->subjects)
 		OWNER_OF(link, struct subject, link)->wanted = false;
 	struct cluster_walk walk = {0};
@@ -370,6 +372,7 @@ static void start_looking(void *argument)
 	struct watch *watch = argument;
 	look(&watch->look);
 	trends_start(watch->trends);
+	peaks_start(watch->peaks);
 }
 
 struct watch *watch_new(struct loop *loop, struct board *board)
@@ -384,10 +387,12 @@ struct watch *watch_new(struct loop *loop, struct board *board)
 	timer_init(&watch->look, look);
 	watch->admin = admin_new(loop, board);
 	watch->trends = trends_new(board);
-	if (watch->admin == NULL || watch->trends == NULL || !loop_post(loop, start_looking, watch)) {
+	watch->peaks = peaks_new(board);
+	if (watch->admin == NULL || watch->trends == NULL || watch->peaks == NULL || !loop_post(loop, start_looking, watch)) {
 		if (watch->admin != NULL)
 			admin_free(watch->admin);
 		trends_free(watch->trends);
+		peaks_free(watch->peaks);
 		free(watch);
 		return NULL;
 	}
@@ -418,6 +423,7 @@ void watch_free(struct watch *watch)
 	ASSERT(list_is_empty(&watch->subjects)); /* their tasks ended with the loop */
 	admin_free(watch->admin);
 	trends_free(watch->trends);
+	peaks_free(watch->peaks);
 	snapshot_unref(watch->snapshot);
 	watch->magic = 0;
 	free(watch);

@@ -89,6 +89,14 @@ struct trends *trends_new(struct board *board) MUST_CHECK; /* NULL: out of memor
 void trends_start(struct trends *trends);                  /* on the loop's thread */
 void trends_free(struct trends *trends);                   /* after loop_run has returned */
 
+/* ---- the most that was under way (peaks.c) ------------------------------------------------------------------------- */
+
+struct peaks;
+struct peaks *peaks_new(struct board *board) MUST_CHECK;            /* NULL: out of memory */
+void peaks_start(struct peaks *peaks);                              /* on the loop's thread */
+void peaks_use(struct peaks *peaks, const struct cluster *cluster); /* a new snapshot: its groups are measured from now on */
+void peaks_free(struct peaks *peaks);                               /* after loop_run has returned; harmless with NULL */
+
 /* ---- who is primary (roles.c) --------------------------------------------------------------------------------- */
 
 struct role_member {

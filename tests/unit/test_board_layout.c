@@ -75,6 +75,11 @@ static const struct {
     AT(board_target, up_since_us, 920),
     AT(board_target, latency_us, 928),
     AT(board_target, latency_at_us, 936),
+    AT(board_target, peaks, 944),
+
+    SIZE(board_peak, 8),
+    AT(board_peak, group, 0),
+    AT(board_peak, most, 4),
 
     SIZE(board_lane, 65536),
     AT(board_lane, connections_accepted, 0),
