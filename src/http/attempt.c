@@ -103,7 +103,8 @@ static void release_connection(struct http_exchange *exchange, enum http_outcome
 	exchange->server = NULL;
 	if (server == NULL)
 		return;
-	if (outcome == OUTCOME_OK && exchange->response.keep_alive && exchange->download.done && exchange_is_uploaded(exchange) &&
+	bool answered = outcome == OUTCOME_OK || (outcome == OUTCOME_NOT_FOUND && exchange->trying);
+	if (answered && exchange->response.keep_alive && exchange->download.done && exchange_is_uploaded(exchange) &&
 	    !exchange->upload_broken && !exchange->impatient)
 		upstream_give_back(server);
 	else

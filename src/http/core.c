@@ -22,7 +22,12 @@ struct http_core *http_core_new(struct loop *loop, struct board *board, struct b
 	list_init(&core->upgrades);
 	upstream_core_init(&core->upstream, loop, board, lane);
 	core->log = http_log_new(lane, sink);
-	if (core->log == NULL) {
+	core->files = files_core_new(loop);
+	if (core->log == NULL || core->files == NULL) {
+		if (core->log != NULL)
+			http_log_free(core->log);
+		if (core->files != NULL)
+			files_core_free(core->files);
 		free(core);
 		return NULL;
 	}
@@ -156,6 +161,7 @@ void http_core_free(struct http_core *core)
 		http_routes_unref(core->routes);
 	upstream_core_free(&core->upstream);
 	http_log_free(core->log);
+	files_core_free(core->files);
 	http_compressors_free(core);
 	free(core->listeners);
 	core->magic = 0;

@@ -49,8 +49,10 @@ enum http_outcome http_exchange_run(struct http_exchange *exchange)
 		outcome = http_admit(exchange);
 	if (outcome == OUTCOME_OK)
 		outcome = http_direct(exchange);
+	if (outcome == OUTCOME_OK && exchange->files != NULL)
+		outcome = http_static(exchange);
 	if (outcome == OUTCOME_OK)
-		outcome = http_attempt(exchange);
+		outcome = exchange->group != NULL ? http_attempt(exchange) : http_page(exchange);
 	return outcome;
 }
 

@@ -16,12 +16,30 @@
 static enum http_outcome send_request(struct http_exchange *exchange);
 static enum http_outcome await_answer(struct http_exchange *exchange);
 
+/* The file is missing there too: the next one is asked (static_try.c). The connection can be used again when all of the answer has
+ * come already. */
+static enum http_outcome pass_over(struct http_exchange *exchange)
+{
+	const struct http_response *response = &exchange->response;
+	struct buffer *input = &exchange->server->stream.input;
+	size_t here = buffer_filled(input) - exchange->kept_answer_head;
+	uint64_t length = response->framing == HTTP_BODY_LENGTH ? response->length : 0;
+
+	exchange->download.done =
+	    (response->framing == HTTP_BODY_LENGTH || response->framing == HTTP_BODY_NONE) && length <= here;
+	if (exchange->download.done)
+		buffer_consume(input, exchange->kept_answer_head + (size_t)length);
+	return OUTCOME_NOT_FOUND;
+}
+
 enum http_outcome http_forward(struct http_exchange *exchange)
 {
 	exchange->progress_us = exchange_now_us(exchange);
 	enum http_outcome outcome = send_request(exchange);
 	if (outcome == OUTCOME_OK)
 		outcome = await_answer(exchange);
+	if (outcome == OUTCOME_OK && exchange->trying && exchange->response.status == 404)
+		return pass_over(exchange);
 	if (outcome == OUTCOME_OK)
 		outcome = http_relay(exchange);
 	return outcome;
@@ -71,6 +89,8 @@ static void write_request_head(struct http_writer *writer, const struct http_exc
 	http_write(writer, SPAN(" noah\r\n"));
 	if (host.size > 0)
 		http_write_field(writer, SPAN("X-Forwarded-Host"), host);
+	if (exchange->trying)
+		http_write(writer, SPAN("Noah-Try: 1\r\n"));
 	if (request->has_max_forwards)
 		http_write_field_number(writer, SPAN("Max-Forwards"), request->max_forwards - 1);
 	if (request->upgrade && http_upgrade_is_asked(exchange))

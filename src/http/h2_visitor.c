@@ -177,7 +177,8 @@ static enum http_outcome send_head(struct http_exchange *exchange, struct iovec 
 		return OUTCOME_VISITOR_GONE;
 	begin_fields(&fields, response->status);
 	add_passed(&fields, &response->head);
-	add(&fields, SPAN("via"), response->head.minor == 0 ? SPAN("1.0 noah") : SPAN("1.1 noah"));
+	if (!exchange->served_here)
+		add(&fields, SPAN("via"), response->head.minor == 0 ? SPAN("1.0 noah") : SPAN("1.1 noah"));
 	if ((response->head.present & HTTP_SET(HTTP_FIELD_DATE)) == 0)
 		add(&fields, SPAN("date"), http_date_now(&exchange->core->date, http_core_wall_us(exchange->core)));
 	add_own(&fields, exchange);

@@ -5,6 +5,7 @@
 #ifndef NOAH_HTTP_PRIVATE_H
 #define NOAH_HTTP_PRIVATE_H
 
+#include "files/files.h"
 #include "http/http.h"
 #include "net/net.h"
 #include "proto/http.h"
@@ -68,7 +69,10 @@ enum http_culprit {
 	X(OUTCOME_TUNNEL_IDLE, "tunnel-idle", 0, BY_NOBODY)         /* … nothing moved for the idle timeout */          \
 	X(OUTCOME_TUNNEL_STOPPED, "tunnel-stopped", 0, BY_NOBODY)   /* … noah was stopped */                            \
 	X(OUTCOME_TUNNEL_CUT, "tunnel-cut", 0, BY_SERVER)           /* … the server broke off */                        \
-	X(OUTCOME_MAINTENANCE, "maintenance", 503, BY_NOBODY)       /* an administrator has said so */
+	X(OUTCOME_MAINTENANCE, "maintenance", 503, BY_NOBODY)       /* an administrator has said so */ \
+	X(OUTCOME_FILE, "file", 0, BY_NOBODY) /* the visitor has a file, or was told what he asked about it */ \
+	X(OUTCOME_NOT_FOUND, "not-found", 404, BY_VISITOR) /* there is no such file, and nobody else to ask */ \
+	X(OUTCOME_FILE_FAILED, "file-failed", 503, BY_NOAH) /* a file could not be read, or was cut while it was sent */
 
 enum http_outcome {
 #define X(name, text, status, culprit) name,
@@ -100,6 +104,7 @@ struct http_core {
 	struct address *listeners; /* those that a connection ever came from */
 	struct http_date date;
 	uint64_t wall_offset_us, wall_offset_second; /* wall clock less loop clock, looked up once a second */
+	struct files_core *files;
 	struct http_compressors *compressors;        /* compress.h; NULL before the first compressed answer */
 };
 
@@ -182,6 +187,9 @@ struct http_visitor {
 	enum http_outcome (*send_head)(struct http_exchange *exchange, struct iovec *parts, unsigned count, bool last);
 	/* More of the body; count may be 0 when it is the last. Waits in the same way. */
 	enum http_outcome (*send_body)(struct http_exchange *exchange, struct iovec *parts, unsigned count, bool last);
+	/* `size` bytes of a file, more of the body, sent by the kernel; *sent tells how many went. OUTCOME_FILE_FAILED: it has fewer.
+	 * Not when he came with TLS. NULL: he cannot be sent to in this way. Waits. */
+	enum http_outcome (*send_file)(struct http_exchange *exchange, int descriptor, uint64_t offset, size_t size, size_t *sent);
 	/* An answer of noah's own: exchange->status, the fields of noah's own, the page (empty to HEAD). False: it could not be sent.
 	 * Waits. */
 	bool (*send_own)(struct http_exchange *exchange, struct span page, uint64_t length);
@@ -257,11 +265,14 @@ struct http_exchange {
 	bool sent_ever;            /* or on an earlier one: it may have been carried out */
 	bool retry_paid;
 	bool impatient; /* the kernel was told not to wait long for a sign of life */
+	bool trying;    /* servers are asked for a file that is missing here: 404 is no answer yet */
 
 	/* the answer */
 	bool answer_begun, answer_whole; /* a byte of it has gone to the visitor; all of it */
 	bool keep;                       /* his connection can be used again */
 	bool delimited;                  /* he can tell a whole answer from a cut one */
+	bool served_here;  /* it has passed no server: a file */
+	bool file_follows; /* the head goes out with the first bytes of a file, which come at once */
 	int status;
 	size_t kept_answer_head; /* bytes of its head at the front of the server's input */
 	struct http_body download;
@@ -351,8 +362,10 @@ bool http_routes_add_listener(struct http_core *core, struct http_routes *routes
 int64_t http_routes_request_timeout_ms(const struct http_routes *routes, unsigned listener);
 /* Finds exchange->site and route and what holds there; refuses what is for nobody here. */
 enum http_outcome http_route(struct http_exchange *exchange) MUST_CHECK;
-/* Refuses or answers what needs neither a file nor a server: redirects, pages, what is too large. */
+/* Refuses or answers what needs neither a file nor a server: redirects, what is too large. */
 enum http_outcome http_direct(struct http_exchange *exchange) MUST_CHECK;
+/* For a site without apps: its page. */
+enum http_outcome http_page(struct http_exchange *exchange) MUST_CHECK;
 
 /* ---- who is let in (admit.c) ------------------------------------------------------------------------------------- */
 
@@ -364,6 +377,12 @@ enum http_outcome http_maintenance_admit(struct http_exchange *exchange) MUST_CH
 /* The answers to OUTCOME_REDIRECTED and OUTCOME_PAGE. (redirect.c) */
 void http_answer_redirect(struct http_exchange *exchange);
 void http_answer_page(struct http_exchange *exchange);
+
+/* ---- files (static.c) --------------------------------------------------------------------------------------------- */
+
+/* For exchange->files: sends the file that is meant (OUTCOME_FILE). OUTCOME_OK: there is none, and it is for the apps or the page
+ * of the site. */
+enum http_outcome http_static(struct http_exchange *exchange) MUST_CHECK;
 
 /* ---- which server (sticky.c) --------------------------------------------------------------------------------------- */
 

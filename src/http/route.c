@@ -347,9 +347,13 @@ enum http_outcome http_direct(struct http_exchange *exchange)
 		return outcome;
 	if (request->has_max_forwards && request->max_forwards == 0)
 		return OUTCOME_ANSWERED_HERE; /* RFC 9110 7.6.2 */
-	outcome = check_limits(exchange);
-	if (outcome != OUTCOME_OK || exchange->group != NULL)
-		return outcome;
+	return check_limits(exchange);
+}
+
+enum http_outcome http_page(struct http_exchange *exchange)
+{
+	const struct http_request *request = &exchange->request;
+
 	if (request->method != HTTP_METHOD_GET && request->method != HTTP_METHOD_HEAD)
 		return refuse_method(exchange, "for this page");
 	exchange->page = &exchange->routes->view->cluster->pages[exchange->site->page - 1];

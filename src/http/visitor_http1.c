@@ -96,7 +96,8 @@ static void write_head(struct http_writer *writer, struct http_exchange *exchang
 	const struct http_response *response = &exchange->response;
 
 	http_write_response(writer, response, 0);
-	http_write(writer, response->head.minor == 0 ? SPAN("Via: 1.0 noah\r\n") : SPAN("Via: 1.1 noah\r\n"));
+	if (!exchange->served_here)
+		http_write(writer, response->head.minor == 0 ? SPAN("Via: 1.0 noah\r\n") : SPAN("Via: 1.1 noah\r\n"));
 	if ((response->head.present & HTTP_SET(HTTP_FIELD_DATE)) == 0)
 		http_write_field(writer, SPAN("Date"), http_date_now(&exchange->core->date, http_core_wall_us(exchange->core)));
 	write_own_fields(writer, exchange);
@@ -125,7 +126,10 @@ static enum http_outcome send_head(struct http_exchange *exchange, struct iovec 
 	for (unsigned i = 0; i < count; i++)
 		parts[writer.part_count + i] = body[i];
 	exchange->answer_begun = true;
-	return send_parts(exchange, parts, writer.part_count + count);
+	exchange->client->stream.more_follows = exchange->file_follows;
+	enum http_outcome outcome = send_parts(exchange, parts, writer.part_count + count);
+	exchange->client->stream.more_follows = false;
+	return outcome;
 }
 
 /* ---- bodies ------------------------------------------------------------------------------------------------------- */
@@ -138,6 +142,14 @@ static enum http_outcome send_body(struct http_exchange *exchange, struct iovec 
 		return send_parts(exchange, parts, count);
 	/* The server's connection has ended, and with it the body. */
 	return last && exchange->download.passing == PASS_WRAPPED ? send_parts(exchange, &end, 1) : OUTCOME_OK;
+}
+
+static enum http_outcome send_file(struct http_exchange *exchange, int descriptor, uint64_t offset, size_t size, size_t *sent)
+{
+	enum net_result result =
+	    stream_send_file(&exchange->client->stream, descriptor, offset, size, exchange->site->idle_timeout_ms, sent);
+
+	return result == NET_CLOSED ? OUTCOME_FILE_FAILED : http1_outcome_of_write(result);
 }
 
 static bool send_own(struct http_exchange *exchange, struct span page, uint64_t length)
@@ -195,6 +207,7 @@ const struct http_visitor http1_visitor = {
     .choose_framing = choose_framing,
     .send_head = send_head,
     .send_body = send_body,
+    .send_file = send_file,
     .send_own = send_own,
     .fill = fill,
     .is_gone = is_gone,
