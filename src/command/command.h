@@ -36,6 +36,8 @@ int command_drain(int argc, char **argv);
 int command_undrain(int argc, char **argv);
 int command_weight(int argc, char **argv);
 int command_maintenance(int argc, char **argv);
+int command_bans(int argc, char **argv);
+int command_unban(int argc, char **argv);
 int command_upgrade(int argc, char **argv);
 int command_upgrade_check(int argc, char **argv);
 /* Says why nobody answered at the control socket and what to do; returns COMMAND_FAILED. `error` is an errno value. */

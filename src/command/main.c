@@ -19,6 +19,8 @@ static const struct command commands[] = {
 	{ "undrain", "give a drained server its share again",                       command_undrain },
 	{ "weight",  "give a server a part of its share, or more than that",        command_weight },
 	{ "maintenance", "tell a site's visitors to come again later, for a while", command_maintenance },
+	{ "bans",    "list the addresses that are refused because they asked too often", command_bans },
+	{ "unban",   "let a banned address in again",                               command_unban },
 	{ "upgrade", "let another program file take over, without dropping a connection", command_upgrade },
 	{ "stop",    "finish what is under way and stop",                           command_stop },
 	{ "schema",  "print the JSON Schema of the cluster file, for editors",      command_schema },

@@ -40,8 +40,8 @@ static bool count_one(const struct guard *guard, const struct guard_place *place
 	return true;
 }
 
-enum guard_verdict guard_connect(struct guard *guard, unsigned lane, uint64_t address, unsigned most, uint64_t now_us,
-                                 bool *counted)
+enum guard_verdict guard_connect(struct guard *guard, unsigned lane, uint64_t address, unsigned most, bool is_dear,
+                                 uint64_t now_us, bool *counted)
 {
 	uint32_t tick = guard_tick(guard, now_us);
 	struct guard_place place = guard_place(guard, address, 0);
@@ -49,11 +49,12 @@ enum guard_verdict guard_connect(struct guard *guard, unsigned lane, uint64_t ad
 	uint64_t others;
 	*counted = false;
 	ASSERT(address != 0 && guard->instance != 0);
-	if (most == 0 && guard_ahead(guard_load(&guard->table->bans_until), tick) <= 0)
+	is_dear = is_dear && guard_ahead(guard_load(&guard->table->bans_until), tick) > 0; /* there are bans */
+	if (most == 0 && !is_dear)
 		return GUARD_LET_IN;
 	if (!guard_lock(place.bucket, lane))
 		return GUARD_LET_IN;
-	const struct guard_entry *ban = guard_find_ban(guard, &place, tick);
+	const struct guard_entry *ban = is_dear ? guard_find_ban(guard, &place, tick) : NULL;
 	if (ban != NULL && guard_load(&ban->count) >= GUARD_ANSWERS_MOST) {
 		verdict = GUARD_BANNED;
 	} else if (most != 0) {

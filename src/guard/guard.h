@@ -50,8 +50,9 @@ struct guard_limit {
 	uint32_t most;  /* 0: no limit */
 	uint32_t period_ms;
 };
-/* Of a site or route: the same in every process and generation. Never 0. */
-uint32_t guard_scope(const char *site, const char *route);
+/* Of a site (path "", no types) or one of its routes, by what they are called: the same in every process and generation. Never 0.
+ */
+uint32_t guard_scope(const char *site, const char *path, struct span types);
 
 enum guard_verdict {
 	GUARD_LET_IN,
@@ -74,10 +75,10 @@ void guard_request(struct guard *guard, unsigned lane, uint64_t address, const s
 /* ---- connections (connection.c) ------------------------------------------------------------------------------- */
 
 /* A connection of `address` (not 0) begins; `most` may be open at once in all processes (0: any number, then nothing is counted).
- * GUARD_LET_IN: *counted says whether guard_disconnect is owed at its end. GUARD_BANNED: a banned address that has been told
- * GUARD_ANSWERS_MOST times. */
-enum guard_verdict guard_connect(struct guard *guard, unsigned lane, uint64_t address, unsigned most, uint64_t now_us,
-                                 bool *counted) MUST_CHECK;
+ * GUARD_LET_IN: *counted says whether guard_disconnect is owed at its end. GUARD_BANNED: it `is_dear` to answer, and the address
+ * is banned and has been told so GUARD_ANSWERS_MOST times. */
+enum guard_verdict guard_connect(struct guard *guard, unsigned lane, uint64_t address, unsigned most, bool is_dear,
+                                 uint64_t now_us, bool *counted) MUST_CHECK;
 void guard_disconnect(struct guard *guard, unsigned lane, uint64_t address);
 
 /* ---- for an administrator (list.c) ---------------------------------------------------------------------------- */
@@ -85,9 +86,8 @@ void guard_disconnect(struct guard *guard, unsigned lane, uint64_t address);
 struct guard_ban {
 	uint64_t address, left_ms, lasted_ms;
 	uint32_t refused; /* requests since it began */
-	uint32_t scope;   /* of the limit: as guard_scope's, without the two highest bits */
+	uint32_t scope;   /* of the limit */
 };
-#define GUARD_SCOPE_KEPT(scope) ((scope)&0x3fffffffu)
 struct guard_numbers {
 	uint64_t banned;
 	uint64_t limited;    /* at the limit, and not banned: addresses, once for each limit */

@@ -9,11 +9,14 @@
  */
 #include "guard/guard_private.h"
 
-uint32_t guard_scope(const char *site, const char *route)
+#define SCOPE_MASK 0x3fffffffu /* what a mark has room for */
+
+uint32_t guard_scope(const char *site, const char *path, struct span types)
 {
 	uint64_t hash = hash_stable(site, strlen(site));
-	hash = hash * 31 + hash_stable(route, strlen(route));
-	uint32_t scope = GUARD_SCOPE_KEPT((uint32_t)(hash ^ hash >> 32));
+	hash = hash * 31 + hash_stable(path, strlen(path));
+	hash = hash * 31 + hash_stable(types.start, types.size);
+	uint32_t scope = (uint32_t)(hash ^ hash >> 32) & SCOPE_MASK;
 	return scope != 0 ? scope : 1;
 }
 

@@ -22,13 +22,17 @@ void http_connection_start(struct http_client *client, int descriptor)
 
 	if (stream_adopt(&client->stream, descriptor) != NET_OK) {
 		LOG_LIMITED(LOG_ERROR, 1000, "HTTP connection refused: the loop cannot watch it: %m");
+		http_guard_left(client);
 		free(client);
 		return;
 	}
 	list_append(&core->clients, &client->link);
 	core->client_count++;
 	BOARD_COUNT(core->lane, connections_open, 1);
-	client_park(client, http_routes_request_timeout_ms(core->routes, client->listener));
+	if (UNLIKELY(client->refused))
+		http_guard_tell(client);
+	else
+		client_park(client, http_routes_request_timeout_ms(core->routes, client->listener));
 }
 
 static void client_resume(void *argument, enum wait_result why)
@@ -71,6 +75,7 @@ void http_connection_free(struct http_client *client)
 	list_remove(&client->link);
 	core->client_count--;
 	BOARD_COUNT(core->lane, connections_open, -1);
+	http_guard_left(client);
 	client->magic = 0;
 	free(client);
 }

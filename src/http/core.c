@@ -43,6 +43,7 @@ bool http_core_use(struct http_core *core, struct snapshot *snapshot)
 	/* The new ones first: an address that both name keeps its pool. */
 	struct http_routes *before = core->routes;
 	core->routes = routes;
+	http_guard_use_routes(core);
 	if (before != NULL) {
 		http_routes_inherit(routes, before);
 		http_routes_unref(before);
@@ -97,6 +98,11 @@ void http_core_accepted(struct http_core *core, const struct address *listener, 
 	client->insecure = secure;
 	http_origin_set(&client->origin, from);
 	BOARD_COUNT(core->lane, connections_accepted, 1);
+	if (!http_guard_accepts(client)) {
+		free(client);
+		close(descriptor);
+		return;
+	}
 	http_connection_start(client, descriptor);
 }
 

@@ -45,6 +45,9 @@ void http_exchange_end(struct http_exchange *exchange)
 enum http_outcome http_exchange_run(struct http_exchange *exchange)
 {
 	enum http_outcome outcome = http_route(exchange);
+	enum http_outcome guarded = http_guard_admit(exchange); /* also who asks for what is not here */
+	if (guarded != OUTCOME_OK)
+		outcome = guarded;
 	if (outcome == OUTCOME_OK)
 		outcome = http_admit(exchange);
 	if (outcome == OUTCOME_OK)

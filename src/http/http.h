@@ -17,6 +17,7 @@
 struct http_core; /* one for each traffic thread; all calls come from its loop's thread */
 struct snapshot;  /* cluster/snapshot.h */
 struct tls_core;  /* tls/tls.h */
+struct guard;     /* guard/guard.h */
 
 /* Where the lines of the access log go. Shared by the cores of all threads, each of which has its own reference; the last one
  * that lets go closes the descriptor. `gone` is called, on any of their threads and at most once a second, when nobody takes what
@@ -35,6 +36,8 @@ struct http_core *http_core_new(struct loop *loop, struct board *board, struct b
 bool http_core_use(struct http_core *core, struct snapshot *snapshot) MUST_CHECK;
 /* The same thread's certificates, borrowed; before the first connection that is `secure`. */
 void http_core_use_tls(struct http_core *core, const struct tls_core *tls);
+/* Where addresses are counted and banned, borrowed; `lane`: the number of this thread's. Without it none is. */
+void http_core_use_guard(struct http_core *core, struct guard *guard, unsigned lane);
 /* A connection accepted at `listener` (one of the addresses of a site's `listen`); `secure`: it begins with a TLS handshake. Owns
  * the descriptor from here on. */
 void http_core_accepted(struct http_core *core, const struct address *listener, int descriptor, const struct address *from,

@@ -61,15 +61,18 @@ enum http_culprit {
 	X(OUTCOME_SERVER_DOWN, "server-down", 504, BY_SERVER)     /* checks found it dead while the request waited */     \
 	X(OUTCOME_ANSWER_TIMEOUT, "answer-timeout", 504, BY_SERVER)                                                       \
 	X(OUTCOME_BAD_ANSWER, "bad-answer", 502, BY_SERVER)                                                               \
-	X(OUTCOME_ANSWER_CUT, "answer-cut", 502, BY_SERVER)         /* the server left in the middle of its answer */     \
-	X(OUTCOME_ANSWER_STALLED, "answer-stalled", 504, BY_SERVER) /* or fell silent */                                  \
-	X(OUTCOME_NO_RESOURCES, "no-resources", 503, BY_NOAH)       /* memory or descriptors */                           \
-	X(OUTCOME_STOPPING, "stopping", 503, BY_NOAH)               /* noah is being stopped and cannot wait */           \
-	X(OUTCOME_TUNNEL, "tunnel", 0, BY_NOBODY)                   /* after 101: both sides have ended in order */       \
-	X(OUTCOME_TUNNEL_IDLE, "tunnel-idle", 0, BY_NOBODY)         /* … nothing moved for the idle timeout */          \
-	X(OUTCOME_TUNNEL_STOPPED, "tunnel-stopped", 0, BY_NOBODY)   /* … noah was stopped */                            \
-	X(OUTCOME_TUNNEL_CUT, "tunnel-cut", 0, BY_SERVER)           /* … the server broke off */                        \
-	X(OUTCOME_MAINTENANCE, "maintenance", 503, BY_NOBODY)       /* an administrator has said so */ \
+	X(OUTCOME_ANSWER_CUT, "answer-cut", 502, BY_SERVER)            /* the server left in the middle of its answer */  \
+	X(OUTCOME_ANSWER_STALLED, "answer-stalled", 504, BY_SERVER)    /* or fell silent */                               \
+	X(OUTCOME_NO_RESOURCES, "no-resources", 503, BY_NOAH)          /* memory or descriptors */                        \
+	X(OUTCOME_STOPPING, "stopping", 503, BY_NOAH)                  /* noah is being stopped and cannot wait */        \
+	X(OUTCOME_TUNNEL, "tunnel", 0, BY_NOBODY)                      /* after 101: both sides have ended in order */    \
+	X(OUTCOME_TUNNEL_IDLE, "tunnel-idle", 0, BY_NOBODY)            /* … nothing moved for the idle timeout */       \
+	X(OUTCOME_TUNNEL_STOPPED, "tunnel-stopped", 0, BY_NOBODY)      /* … noah was stopped */                         \
+	X(OUTCOME_TUNNEL_CUT, "tunnel-cut", 0, BY_SERVER)              /* … the server broke off */                     \
+	X(OUTCOME_MAINTENANCE, "maintenance", 503, BY_NOBODY)          /* an administrator has said so */                 \
+	X(OUTCOME_REFUSED_ADDRESS, "refused-address", 403, BY_VISITOR) /* not from where he comes */ \
+	X(OUTCOME_TOO_MANY, "too-many", 429, BY_VISITOR) /* too many requests from his address in some time */ \
+	X(OUTCOME_BANNED, "banned", 403, BY_VISITOR)     /* … some time ago */ \
 	X(OUTCOME_FILE, "file", 0, BY_NOBODY) /* the visitor has a file, or was told what he asked about it */ \
 	X(OUTCOME_NOT_FOUND, "not-found", 404, BY_VISITOR) /* there is no such file, and nobody else to ask */ \
 	X(OUTCOME_FILE_FAILED, "file-failed", 503, BY_NOAH) /* a file could not be read, or was cut while it was sent */
@@ -96,6 +99,10 @@ struct http_core {
 	struct upstream_core upstream;
 	const struct tls_core *tls; /* NULL: no TLS listener yet */
 	struct http_routes *routes; /* in force; NULL before the first http_core_use */
+	struct guard *guard;        /* NULL: the file in force limits nothing that addresses do */
+	struct guard *guard_table;  /* NULL: there is none */
+	unsigned guard_lane;
+	unsigned refused_count; /* connections that are being told why */
 	struct http_log *log;
 	struct list clients;
 	struct list upgrades;  /* visitors' connections that have become tunnels */
@@ -123,6 +130,10 @@ struct http_origin {
 	char text[HTTP_ADDRESS_TEXT_SIZE]; /* without port, zero-terminated */
 };
 void http_origin_set(struct http_origin *origin, const struct address *address);
+/* A Unix socket is in no network. */
+bool http_origin_is_in(const struct http_origin *origin, const struct cluster_networks *networks) MUST_CHECK;
+/* As it came, without port: family ADDRESS_NONE when it has none that counts. */
+void http_origin_address(const struct http_origin *origin, struct address *address);
 static inline struct span http_origin_text(const struct http_origin *origin)
 {
 	return span_of(origin->text, origin->text_size);
@@ -135,12 +146,28 @@ struct http_client {
 	uint16_t listener; /* index into core->listeners */
 	bool parked;
 	bool insecure;             /* the TLS handshake is still to come */
+	bool unannounced;          /* a front end's PROXY header is still to come, before anything else */
+	bool announced;            /* he comes through a front end that announces its visitors so */
+	bool told_secure;          /* and says that he came to it with TLS */
+	bool counted;              /* among his address's connections (guard.c) */
+	bool refused;              /* he has too many, and is being told so */
 	struct http_origin origin; /* his address, or what a front end told in a PROXY header */
 	struct http_core *core;
 	struct h2_connection *h2; /* h2.h; NULL: he speaks HTTP/1.1 */
 	struct list link;         /* core->clients */
 	struct stream stream;
 };
+
+/* ---- too much from one address (guard.c) -------------------------------------------------------------------------- */
+
+/* core->routes have changed. */
+void http_guard_use_routes(struct http_core *core);
+/* A connection was accepted, client->origin and insecure are set: is it let in? If so it may be for http_guard_tell (refused). */
+bool http_guard_accepts(struct http_client *client) MUST_CHECK;
+/* Instead of waiting for his request: tells him that he has too many connections, and closes. */
+void http_guard_tell(struct http_client *client);
+/* His connection has ended, or never began. */
+void http_guard_left(struct http_client *client);
 
 /* ---- bodies (body.c) -------------------------------------------------------------------------------------------- */
 
@@ -225,7 +252,10 @@ struct http_exchange {
 	const struct http_origin *origin; /* the visitor's address: his connection's, or what a trusted front end says */
 	struct span from;                 /* the same as text */
 	bool secure;                      /* he came with TLS: to noah, or to a trusted front end */
-	struct span path;                 /* normalised (task's arena) where a route or a file is looked for; otherwise empty */
+	bool told;                        /* `origin` stood in X-Forwarded-For: in this field of the head, behind this text */
+	unsigned told_field;
+	struct span told_before;
+	struct span path; /* normalised (task's arena) where a route or a file is looked for; otherwise empty */
 
 	/* NULL until routed */
 	const struct cluster_site *site;
@@ -349,6 +379,17 @@ void http_exchange_end(struct http_exchange *exchange);
 /* The TLS handshake. NET_OK; NET_FAILED: he was told why, and may still read it. (secure.c) */
 enum net_result http_secure(struct http_client *client) MUST_CHECK;
 
+/* ---- front ends that stand before noah (front_end.c) -------------------------------------------------------------- */
+
+/* A connection was accepted, client->origin says from where: is it answered at all? Finds out whether a PROXY header must come.
+ * `secure`: TLS is to come. */
+bool http_front_end_accepts(struct http_client *client, bool secure) MUST_CHECK;
+/* Reads the PROXY header and nothing behind it: client->origin is the visitor then. Waits; anything but NET_OK ends the
+ * connection. */
+enum net_result http_front_end_hear(struct http_client *client) MUST_CHECK;
+/* Takes from the request what a trusted front end says of its visitor: exchange->origin, from, secure. Before http_route. */
+enum http_outcome http_front_end_told(struct http_exchange *exchange) MUST_CHECK;
+
 /* ---- routes (route.c) -------------------------------------------------------------------------------------------- */
 
 struct http_routes *http_routes_new(struct http_core *core, struct snapshot *snapshot) MUST_CHECK; /* NULL: no memory */
@@ -371,6 +412,10 @@ enum http_outcome http_page(struct http_exchange *exchange) MUST_CHECK;
 
 /* After http_route, before anything is done for him. */
 enum http_outcome http_admit(struct http_exchange *exchange) MUST_CHECK;
+/* OUTCOME_TOO_MANY, OUTCOME_BANNED. Also when http_route has found nothing for him. (guard.c) */
+enum http_outcome http_guard_admit(struct http_exchange *exchange) MUST_CHECK;
+/* OUTCOME_REFUSED_ADDRESS: not from where he comes. (access.c) */
+enum http_outcome http_access_admit(struct http_exchange *exchange) MUST_CHECK;
 /* OUTCOME_MAINTENANCE: an administrator has said that the site's visitors shall come later. (maintenance.c) */
 enum http_outcome http_maintenance_admit(struct http_exchange *exchange) MUST_CHECK;
 

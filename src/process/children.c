@@ -73,6 +73,8 @@ void child_start(struct supervisor *supervisor, enum process_row row)
 	message.start.threads = supervisor->threads;
 	message.start.first_lane = supervisor->first_lane;
 	child_send(supervisor, row, &message, supervisor->board_descriptor);
+	if (row == PROCESS_TRAFFIC)
+		bans_tell(supervisor);
 	if (process->gets_access_log)
 		access_log_tell(supervisor, row);
 	if (row == PROCESS_TRAFFIC)

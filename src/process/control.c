@@ -278,6 +278,21 @@ static void serve_maintenance(struct supervisor *supervisor, struct control_clie
 	free(text);
 }
 
+/* "bans"; "unban ADDRESS", "unban --all" */
+static void serve_bans(struct supervisor *supervisor, struct control_client *client, bool lift, struct span argument)
+{
+	char address[ADDRESS_TEXT_SIZE], *text;
+	bool done = !lift;
+	if (!lift)
+		text = bans_list(supervisor);
+	else if (span_copy(argument, address, sizeof address))
+		text = bans_lift(supervisor, address, &done);
+	else
+		text = strdup("that is no IPv4 or IPv6 address\n");
+	control_answer(client, done && text != NULL, text != NULL ? text : "out of memory\n");
+	free(text);
+}
+
 static void serve_end_oldest(struct supervisor *supervisor, struct control_client *client)
 {
 	char text[256];
@@ -310,6 +325,8 @@ static void serve(struct supervisor *supervisor, struct control_client *client, 
 		supervisor_stop(supervisor, "asked by \"noah stop\"");
 	} else if (span_equal(request, SPAN("upgrade"))) {
 		serve_upgrade(supervisor, client, argument);
+	} else if (span_equal(request, SPAN("bans")) || span_equal(request, SPAN("unban"))) {
+		serve_bans(supervisor, client, span_equal(request, SPAN("unban")), argument);
 	} else if (span_equal(request, SPAN("maintenance"))) {
 		serve_maintenance(supervisor, client, argument);
 	} else if (span_equal(request, SPAN("end-oldest"))) {

@@ -86,6 +86,7 @@ static json_t *handover_json(const struct handover *handover)
 	json_object_set_new(json, "snapshot", json_integer(handover->snapshot));
 	json_object_set_new(json, "control", json_integer(handover->control));
 	json_object_set_new(json, "keyring", json_integer(handover->keyring));
+	json_object_set_new(json, "guard", json_integer(handover->guard));
 	set_number(json, "generation", handover->generation);
 	set_number(json, "threads", handover->threads);
 	set_number(json, "first_lane", handover->first_lane);
@@ -261,6 +262,8 @@ static void take_all(struct reader *reader, const json_t *json, struct handover 
 	handover->snapshot = take_descriptor(reader, json, "snapshot", false);
 	handover->control = take_descriptor(reader, json, "control", false);
 	handover->keyring = take_descriptor(reader, json, "keyring", true);
+	/* Before 0.3.0 there was none. */
+	handover->guard = json_object_get(json, "guard") != NULL ? take_descriptor(reader, json, "guard", true) : -1;
 	handover->generation = take_number(reader, json, "generation", INT64_MAX);
 	handover->first_lane = (unsigned)take_number(reader, json, "first_lane", BOARD_LANES_MOST);
 	handover->threads = (unsigned)take_number(reader, json, "threads", BOARD_LANES_MOST - handover->first_lane);
@@ -330,6 +333,7 @@ bool handover_keep_descriptors(const struct handover *handover, bool keep)
 	good = keep_one(handover->snapshot, keep) && good;
 	good = keep_one(handover->control, keep) && good;
 	good = keep_one(handover->keyring, keep) && good;
+	good = keep_one(handover->guard, keep) && good;
 	for (unsigned row = 0; row < PROCESS_ROWS; row++)
 		good = keep_one(handover->children[row].channel, keep) && good;
 	for (unsigned i = 0; i < handover->listener_count; i++)

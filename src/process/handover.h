@@ -26,6 +26,7 @@ struct handover {
 	int former_descriptor;                  /* and its file, which may be gone from there; -1: none */
 	int board, snapshot, control;
 	int keyring; /* -1: none */
+	int guard;   /* the table of addresses; -1: none */
 	uint64_t generation;
 	uint64_t started_wall_us;
 	unsigned threads, first_lane; /* of the traffic that serves */

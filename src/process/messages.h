@@ -29,7 +29,8 @@
 	  "to traffic: certificates and ticket keys, sealed; before a snapshot that needs them")                      \
 	X(MESSAGE_ACCESS_LOG_GONE, message_empty, false,                                                              \
 	  "to the supervisor: who took the access log's lines has gone: connect again")                               \
-	X(MESSAGE_RETIRED, message_empty, false, "to the supervisor: after MESSAGE_RETIRE, no thread accepts any more")
+	X(MESSAGE_RETIRED, message_empty, false, "to the supervisor: after MESSAGE_RETIRE, no thread accepts any more") \
+	X(MESSAGE_GUARD, message_empty, true, "to traffic, after MESSAGE_START: where addresses are counted and banned")
 
 enum message_type {
 	MESSAGE_TYPE_NONE,

@@ -201,4 +201,6 @@ void lanes_ended(struct supervisor *supervisor, unsigned first_lane, unsigned th
 {
 	for (unsigned lane = first_lane; lane < first_lane + threads; lane++)
 		board_lane_ended(supervisor->board, lane);
+	if (supervisor->guard != NULL)
+		guard_lanes_ended(supervisor->guard, first_lane, threads);
 }

@@ -129,6 +129,7 @@ char *status_make(const struct supervisor *supervisor)
 	json_object_set_new(json, "databases", status_databases(supervisor, targets, warnings));
 	json_object_set_new(json, "servers", status_servers(supervisor));
 	json_object_set_new(json, "certificates", status_certificates(supervisor, warnings));
+	json_object_set_new(json, "visitors", status_visitors(supervisor));
 	json_object_set_new(json, "targets", targets);
 	json_object_set_new(json, "processes", processes_json(supervisor, warnings));
 	json_object_set_new(json, "retired", retired_json(supervisor));

@@ -484,6 +484,7 @@ static int begin(struct supervisor *supervisor)
 		log_write(LOG_ERROR, "cannot make the board in shared memory: %m");
 		goto failed;
 	}
+	bans_begin(supervisor, -1);
 	if (supervisor_use(supervisor, cluster, why, sizeof why))
 		return 0;
 	log_write(LOG_ERROR, "%s", why);
@@ -504,6 +505,7 @@ static void end(struct supervisor *supervisor)
 		board_unmap(supervisor->board);
 		close(supervisor->board_descriptor);
 	}
+	guard_free(supervisor->guard);
 	if (supervisor->access_log >= 0)
 		close(supervisor->access_log);
 	keyring_end(supervisor);

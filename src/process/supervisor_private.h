@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * What the supervisor's files share: supervisor.c (life, signals, reload), children.c, retired.c, listeners.c, keyring.c,
- * log_access.c, control.c, servers.c, maintenance.c, status.c, upgrade.c, take_over.c. One process, one thread, one poll(2); nothing here is
+ * log_access.c, bans.c, control.c, servers.c, maintenance.c, status.c, upgrade.c, take_over.c. One process, one thread, one poll(2); nothing here is
  * seen by another process.
  */
 #ifndef NOAH_SUPERVISOR_PRIVATE_H
 #define NOAH_SUPERVISOR_PRIVATE_H
 
 #include "board/board.h"
+#include "guard/guard.h"
 #include "process/process_private.h"
 
 #include <stdio.h>
@@ -100,7 +101,7 @@ struct upgrade {
 	/* UPGRADE_STARTS: what is needed to give back */
 	char former_program[PROGRAM_PATH_SIZE];
 	char former_version[PROGRAM_VERSION_SIZE];
-	int former_descriptor, former_snapshot;
+	int former_descriptor, former_snapshot, former_guard;
 	uint64_t former_generation;
 	unsigned former_threads, former_first_lane;
 	unsigned crashes;
@@ -120,6 +121,7 @@ struct supervisor {
 	unsigned first_lane; /* of traffic, on the board */
 	struct board *board;
 	int board_descriptor;
+	struct guard *guard;           /* NULL: it could not be made, and no address is counted or banned */
 	const struct cluster *cluster; /* in force */
 	int snapshot;                  /* the same, sealed */
 	struct child children[PROCESS_ROWS];
@@ -180,6 +182,18 @@ void keyring_go_on(struct supervisor *supervisor);
 /* Whether the certificates of a cluster could be loaded. */
 bool keyring_could_be(const struct cluster *cluster, char *why, size_t why_size) MUST_CHECK;
 void keyring_end(struct supervisor *supervisor);
+
+/* ---- too much from one address (bans.c) ----------------------------------------------------------------------- */
+
+/* The table in which traffic counts. After an upgrade it goes on: `descriptor` (-1: the former program had none) is taken over, and
+ * where it cannot be read a new one is made. */
+void bans_begin(struct supervisor *supervisor, int descriptor);
+void bans_tell(struct supervisor *supervisor); /* traffic has just started */
+/* JSON for `noah bans`, to be freed; NULL: out of memory. */
+char *bans_list(const struct supervisor *supervisor) MUST_CHECK;
+/* Lifts the ban of an address (as text), or all with "--all". *done is false when nothing was lifted, and the text says why; to be
+ * freed. NULL: out of memory. */
+char *bans_lift(struct supervisor *supervisor, const char *address, bool *done) MUST_CHECK;
 
 /* ---- the access log (log_access.c) ---------------------------------------------------------------------------- */
 

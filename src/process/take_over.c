@@ -30,6 +30,7 @@ static void adopt(struct supervisor *supervisor, const struct handover *handover
 	supervisor->board_descriptor = handover->board;
 	supervisor->control = handover->control;
 	keyring_adopt(supervisor, handover->keyring);
+	bans_begin(supervisor, handover->guard);
 	supervisor->next_listener_id = handover->next_listener_id;
 	supervisor->announced = handover->announced;
 	supervisor->first_lane = handover->first_lane;
@@ -67,6 +68,7 @@ static void begin_beside(struct supervisor *supervisor, const struct handover *h
 	snprintf(upgrade->former_version, sizeof upgrade->former_version, "%s", handover->version);
 	upgrade->former_descriptor = handover->former_descriptor;
 	upgrade->former_snapshot = handover->snapshot;
+	upgrade->former_guard = handover->guard;
 	upgrade->former_generation = handover->generation;
 	upgrade->former_threads = handover->threads;
 	upgrade->former_first_lane = handover->first_lane;

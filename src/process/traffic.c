@@ -13,6 +13,7 @@
 
 #include "board/board.h"
 #include "cluster/snapshot.h"
+#include "guard/guard.h"
 #include "http/http.h"
 #include "net/net.h"
 #include "sql/sql.h"
@@ -78,6 +79,7 @@ struct core {
 static struct traffic {
 	int channel;
 	struct board *board;
+	struct guard *guard; /* NULL: the supervisor has none */
 	unsigned core_count;
 	struct core cores[BOARD_LANES_MOST];
 	struct listening *listening, *staged; /* staged: opened with the next snapshot */
@@ -658,6 +660,22 @@ static void handle_start(const struct message *message, int descriptor)
 	start_cores(message->start.first_lane, message->start.threads);
 }
 
+static void use_guard(void *argument)
+{
+	struct errand *errand = argument;
+	http_core_use_guard(errand->core->http, traffic.guard, errand->core->lane_index);
+	free(errand);
+}
+
+static void handle_guard(int descriptor)
+{
+	if (traffic.guard != NULL || (traffic.guard = guard_map(descriptor)) == NULL)
+		give_up("the supervisor's table of addresses is not one");
+	guard_begin(traffic.guard, traffic.cores[0].lane_index);
+	for (unsigned i = 0; i < traffic.core_count; i++)
+		errand_post(errand_new_or_end(&traffic.cores[i]), use_guard);
+}
+
 static void end_cores(void)
 {
 	for (unsigned i = 0; i < traffic.core_count; i++)
@@ -707,6 +725,9 @@ static void handle(const struct message *message, int descriptor)
 		return;
 	case MESSAGE_KEYRING:
 		handle_keyring(descriptor);
+		return;
+	case MESSAGE_GUARD:
+		handle_guard(descriptor);
 		return;
 	case MESSAGE_DRAIN:
 		handle_drain();

@@ -37,6 +37,7 @@ static struct handover *gather(const struct supervisor *supervisor)
 	handover->snapshot = supervisor->snapshot;
 	handover->control = supervisor->control;
 	handover->keyring = supervisor->keyring.descriptor;
+	handover->guard = supervisor->guard != NULL ? guard_descriptor(supervisor->guard) : -1;
 	handover->generation = supervisor->cluster != NULL ? supervisor->cluster->generation : 0;
 	handover->threads = supervisor->threads;
 	handover->first_lane = supervisor->first_lane;
@@ -351,6 +352,7 @@ void upgrade_give_up(struct supervisor *supervisor, const char *why)
 		snprintf(handover->program, sizeof handover->program, "%s", upgrade->former_program);
 		handover->former_program[0] = '\0';
 		handover->snapshot = upgrade->former_snapshot;
+		handover->guard = upgrade->former_guard;
 		handover->generation = upgrade->former_generation;
 		handover->threads = upgrade->former_threads;
 		handover->first_lane = upgrade->former_first_lane;
@@ -380,6 +382,8 @@ static void begin_to_end(struct supervisor *supervisor)
 	if (upgrade->former_descriptor >= 0)
 		close(upgrade->former_descriptor);
 	close(upgrade->former_snapshot);
+	if (upgrade->former_guard >= 0 && (supervisor->guard == NULL || upgrade->former_guard != guard_descriptor(supervisor->guard)))
+		close(upgrade->former_guard); /* of another layout */
 	upgrade->stage = UPGRADE_ENDS;
 	upgrade->deadline_us = clock_monotonic_us() + UPGRADE_ENDS_MS * UINT64_C(1000);
 }

@@ -183,10 +183,11 @@ static void test_limit_changes_by_reload(void **state)
 
 static void test_sites_count_by_themselves(void **state)
 {
-	uint32_t one = guard_scope("one.example", ""), two = guard_scope("one.example", "/login");
+	uint32_t one = guard_scope("one.example", "", SPAN("")), two = guard_scope("one.example", "/login", SPAN(""));
 	(void)state;
 	assert_int_not_equal(one, two);
-	assert_int_equal(one, guard_scope("one.example", ""));
+	assert_int_equal(one, guard_scope("one.example", "", SPAN("")));
+	assert_int_not_equal(one, guard_scope("one.example", "", SPAN("jpg")));
 	for (unsigned i = 0; i < 5; i++) {
 		assert_int_equal(ask_site(stranger(1), one, 5, 60000, 0).verdict, GUARD_LET_IN);
 		assert_int_equal(ask_site(stranger(1), two, 5, 60000, 0).verdict, GUARD_LET_IN);
@@ -275,7 +276,7 @@ static void test_years(void **state)
 
 static enum guard_verdict connect_to(struct guard *at, uint64_t address, unsigned most, bool *counted)
 {
-	return guard_connect(at, 0, address, most, now_us, counted);
+	return guard_connect(at, 0, address, most, true, now_us, counted);
 }
 
 static void test_connections(void **state)
@@ -312,6 +313,8 @@ static void test_connections_of_banned(void **state)
 		assert_int_equal(ask_of(stranger(1), 1, 1000, 60000).verdict, GUARD_BANNED);
 	}
 	assert_int_equal(connect_to(guard, stranger(1), 0, &counted), GUARD_BANNED);
+	assert_int_equal(guard_connect(guard, 0, stranger(1), 5, false, now_us, &counted), GUARD_LET_IN);
+	assert_true(counted);
 	now_us += 61 * SECOND;
 	assert_int_equal(connect_to(guard, stranger(1), 0, &counted), GUARD_LET_IN);
 }
@@ -444,7 +447,7 @@ static void test_bucket_full_of_bans(void **state)
 		assert_true(answer.uncounted);
 	}
 	/* Over a site's limit, which is counted elsewhere: 429, without a ban. */
-	uint32_t scope = guard_scope("a", "");
+	uint32_t scope = guard_scope("a", "", SPAN(""));
 	assert_int_equal(ask_site(there[GUARD_SLOTS], scope, 1, 60000, 60000).verdict, GUARD_LET_IN);
 	for (unsigned i = 0; i < 3; i++) {
 		struct guard_answer answer = ask_site(there[GUARD_SLOTS], scope, 1, 60000, 60000);
@@ -480,7 +483,7 @@ static void *work(void *argument)
 		worker->uncounted += answer.uncounted;
 		worker->bans += answer.banned_now;
 		bool counted;
-		if (guard_connect(guard, worker->lane, stranger(2 + i % 3), 2, now_us, &counted) == GUARD_LET_IN && counted)
+		if (guard_connect(guard, worker->lane, stranger(2 + i % 3), 2, true, now_us, &counted) == GUARD_LET_IN && counted)
 			guard_disconnect(guard, worker->lane, stranger(2 + i % 3));
 		guard_request(guard, worker->lane, stranger(i), limits, 3600000, now_us, &answer);
 	}
@@ -525,7 +528,7 @@ static void test_killed(void **state)
 				struct guard_answer answer;
 				bool counted;
 				guard_request(guard, 17, stranger(1), limits, 0, now_us, &answer);
-				(void)!guard_connect(guard, 17, stranger(2), 1000000, now_us, &counted);
+				(void)!guard_connect(guard, 17, stranger(2), 1000000, true, now_us, &counted);
 				if (i % 2 == 0)
 					guard_disconnect(guard, 17, stranger(2));
 			}
