@@ -3,6 +3,7 @@
  * Media types by the ending of a file's name. What is not in this table is not served unless the administrator names it: a file
  * that lies in a web root by mistake is more often a secret than a page. Pure; any thread.
  */
+#include "cluster/cluster.h"
 #include "files/files.h"
 
 #include <stdlib.h>
@@ -135,17 +136,6 @@ static const struct files_type types[] = {
     {"zst", "application/zstd", false},
 };
 
-/* Sorted. */
-static const char *const sources[] = {
-    "asp",  "aspx",   "awk",  "bak",  "bash",   "bat",      "c",        "cc",    "cfg",    "cfm",     "cgi",        "class",
-    "conf", "config", "cpp",  "crt",  "cs",     "cshtml",   "csr",      "db",    "dist",   "env",     "ex",         "exs",
-    "fcgi", "go",     "h",    "hh",   "hs",     "htaccess", "htpasswd", "inc",   "ini",    "java",    "jsp",        "kdbx",
-    "key",  "log",    "lua",  "mdb",  "module", "old",      "orig",     "p12",   "pem",    "pfx",     "phar",       "php",
-    "php3", "php4",   "php5", "php7", "php8",   "phps",     "pht",      "phtml", "pl",     "pm",      "properties", "ps1",
-    "py",   "pyc",    "rb",   "rs",   "sav",    "save",     "sh",       "sql",   "sqlite", "sqlite3", "swo",        "swp",
-    "t",    "tmp",    "toml", "twig", "users",  "vb",       "vbs",      "yaml",  "yml",
-};
-
 struct span files_ending(struct span path)
 {
 	for (size_t i = path.size; i > 0 && path.start[i - 1] != '/'; i--) {
@@ -180,14 +170,7 @@ const struct files_type *files_type_find(struct span ending)
 	return lower(ending, text) ? bsearch(text, types, COUNT_OF(types), sizeof(types[0]), compare_type) : NULL;
 }
 
-static int compare_text(const void *key, const void *item)
-{
-	return strcmp(key, *(const char *const *)item);
-}
-
 bool files_is_source(struct span ending)
 {
-	char text[ENDING_MOST];
-
-	return lower(ending, text) && bsearch(text, sources, COUNT_OF(sources), sizeof(sources[0]), compare_text) != NULL;
+	return cluster_is_private_type(ending);
 }
