@@ -7,5 +7,8 @@
 
 enum http_outcome http_admit(struct http_exchange *exchange)
 {
-	return http_maintenance_admit(exchange);
+	enum http_outcome outcome = http_access_admit(exchange);
+	if (outcome == OUTCOME_OK)
+		outcome = http_maintenance_admit(exchange);
+	return outcome;
 }

@@ -4,7 +4,8 @@
  * next one, or park until more comes. One task runs it while a request is under way; parked it is a record without stack or
  * buffers. Started by core.c.
  *
- *    accepted -> parked (-> TLS: secure.c) -> read -> route -> attempt (forward) -> conclude (own page, counters, log)
+ *    accepted -> parked (-> PROXY header: front_end.c) (-> TLS: secure.c)
+ *             -> read -> route -> attempt (forward) -> conclude (own page, counters, log)
  *             -> parked, or closed
  */
 #include "http/h2.h"
@@ -41,6 +42,16 @@ static void client_resume(void *argument, enum wait_result why)
 
 	CHECK_MAGIC(client, HTTP_CLIENT_MAGIC);
 	client->parked = false;
+	if (client->unannounced && why == WAIT_READY) {
+		if (http_front_end_hear(client) != NET_OK) {
+			http_client_close(client, FATE_CLOSE);
+			return;
+		}
+		if (!client->stream.watched.readable) {
+			client_park(client, http_routes_request_timeout_ms(client->core->routes, client->listener));
+			return;
+		}
+	}
 	if (client->insecure && why == WAIT_READY) {
 		enum net_result result = http_secure(client);
 		if (result != NET_OK) {
@@ -53,7 +64,7 @@ static void client_resume(void *argument, enum wait_result why)
 		}
 	}
 	/* Draining: a request that has already come is still answered. */
-	if (!client->insecure && (why == WAIT_READY || client->stream.watched.readable))
+	if (!client->insecure && !client->unannounced && (why == WAIT_READY || client->stream.watched.readable))
 		client_serve(client);
 	else
 		http_client_close(client, FATE_CLOSE);

@@ -31,7 +31,7 @@ void http_exchange_begin(struct http_exchange *exchange, struct http_client *cli
 	exchange->client = client;
 	exchange->origin = &client->origin;
 	exchange->from = http_origin_text(exchange->origin);
-	exchange->secure = stream_is_secure(&client->stream);
+	exchange->secure = stream_is_secure(&client->stream) || client->told_secure;
 	exchange->routes = http_routes_ref(client->core->routes);
 	exchange->started_us = exchange_now_us(exchange);
 }
@@ -44,7 +44,9 @@ void http_exchange_end(struct http_exchange *exchange)
 
 enum http_outcome http_exchange_run(struct http_exchange *exchange)
 {
-	enum http_outcome outcome = http_route(exchange);
+	enum http_outcome outcome = http_front_end_told(exchange);
+	if (outcome == OUTCOME_OK)
+		outcome = http_route(exchange);
 	enum http_outcome guarded = http_guard_admit(exchange); /* also who asks for what is not here */
 	if (guarded != OUTCOME_OK)
 		outcome = guarded;

@@ -47,7 +47,8 @@ enum http_outcome http_forward(struct http_exchange *exchange)
 
 /* ---- the request's head -------------------------------------------------------------------------------------------- */
 
-/* X-Forwarded-For says all that the visitor's own said, and then his address: a reader that trusts one proxy takes the last. */
+/* X-Forwarded-For says all that the visitor's own said, and then his address: a reader that trusts one proxy takes the last.
+ * Where trusted front ends stand before noah, what they said behind his address is left out. */
 static void write_forwarded_for(struct http_writer *writer, const struct http_exchange *exchange)
 {
 	const struct http_head *head = &exchange->request.head;
@@ -56,9 +57,13 @@ static void write_forwarded_for(struct http_writer *writer, const struct http_ex
 	if ((head->present & HTTP_SET(HTTP_FIELD_X_FORWARDED_FOR)) != 0) {
 		for (unsigned i = head->first[HTTP_FIELD_X_FORWARDED_FOR]; i < head->field_count; i++) {
 			const struct http_field *field = &head->fields[i];
-			if (field->known != HTTP_FIELD_X_FORWARDED_FOR || field->value.size == 0)
+			if (field->known != HTTP_FIELD_X_FORWARDED_FOR || (exchange->told && i > exchange->told_field))
 				continue;
-			http_write_reference(writer, http_text(head, field->value));
+			struct span said =
+			    exchange->told && i == exchange->told_field ? exchange->told_before : http_text(head, field->value);
+			if (said.size == 0)
+				continue;
+			http_write_reference(writer, said);
 			http_write(writer, SPAN(", "));
 		}
 	}

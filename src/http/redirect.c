@@ -78,7 +78,7 @@ enum http_outcome redirect_if_needed(struct http_exchange *exchange)
 	const struct cluster_route *route = exchange->route;
 	const struct http_request *request = &exchange->request;
 	struct span host = http_text(&request->head, request->host_name);
-	bool was_secure = stream_is_secure(&exchange->client->stream);
+	bool was_secure = exchange->secure;
 	bool secure = was_secure || (entry->site->redirect_to_https && entry->https_port != 0);
 	bool rename = entry->canonical.size > 0 && exchange->by_exact_name && !span_equal_nocase(host, entry->canonical);
 	bool routed = route != NULL && route->redirect[0] != '\0';

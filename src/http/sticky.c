@@ -116,6 +116,6 @@ void http_sticky_fields(struct http_exchange *exchange)
 	if (text == NULL)
 		return; /* he stays without: the next answer sets it */
 	int size = snprintf(text, most, format, exchange->group->group->sticky, exchange->target->sticky,
-	                    stream_is_secure(&exchange->client->stream) ? "; Secure" : "");
+	                    exchange->secure ? "; Secure" : "");
 	exchange_add_field(exchange, SPAN("Set-Cookie"), span_of(text, (size_t)size));
 }

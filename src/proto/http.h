@@ -199,8 +199,8 @@ struct http_field {
 	struct http_piece name;
 	struct http_piece value; /* without blanks around it; may be empty */
 	uint8_t known;           /* enum http_field_name */
-	bool dropped; /* not forwarded: hop-by-hop, named by Connection, or a look-alike of a known name written with '_' (a
-	               * CGI program reads X_Real_IP and X-Real-IP as the same variable) */
+	bool dropped; /* not forwarded: hop-by-hop, named by Connection, a look-alike of a known name written with '_' (a CGI
+	               * program reads X_Real_IP and X-Real-IP as the same variable), or of a request what only a proxy may say */
 };
 
 struct http_head {

@@ -39,6 +39,9 @@ enum http_answer http_head_ran_out(size_t size_bytes, struct http_error *error);
  * head->start and counts in *error. HTTP_MORE: ran out. */
 enum http_answer http_head_parse_fields(struct http_head *head, const char *end, size_t base, struct http_error *error);
 
+/* Of a request: marks the fields as dropped that only a proxy may set, but for the known ones. (http_proxy_fields.c) */
+void http_head_drop_proxy_fields(struct http_head *head);
+
 struct http_connection {
 	bool close, keep_alive, upgrade;
 };

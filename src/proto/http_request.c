@@ -38,6 +38,7 @@ enum http_answer http_request_parse(struct http_progress *progress, const char *
 		return http_head_ran_out(size_bytes, error);
 	if (answer == HTTP_WRONG)
 		return HTTP_WRONG;
+	http_head_drop_proxy_fields(head);
 
 	struct http_connection connection;
 	enum http_framing framing;
