@@ -127,7 +127,7 @@ static bool is_same(const struct files_file *file, const struct stat *status)
 }
 
 /* The open file itself. Of a file system that would have to ask, only what the kernel believes. */
-static bool is_unchanged(const struct files_file *file)
+static bool look_whether_same(const struct files_file *file)
 {
 	struct statx more;
 	struct stat status;
@@ -136,6 +136,19 @@ static bool is_unchanged(const struct files_file *file)
 		return fstat(file->descriptor, &status) == 0 && is_same(file, &status);
 	return statx(file->descriptor, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_SIZE | STATX_MTIME, &more) == 0 &&
 	       more.stx_size == file->size_bytes && modified_ns(more.stx_mtime.tv_sec, more.stx_mtime.tv_nsec) == file->modified_ns;
+}
+
+/* Once in a turn of the loop: its requests have come at the same time. */
+static bool is_unchanged(struct files_file *file)
+{
+	uint64_t now_us = loop_now_us(file->core->loop);
+
+	if (file->looked_us == now_us)
+		return true;
+	if (!look_whether_same(file))
+		return false;
+	file->looked_us = now_us;
+	return true;
 }
 
 /* ---- content in memory -------------------------------------------------------------------------------------------------- */
@@ -172,7 +185,7 @@ static void keep_content(struct files_core *core, struct files_file *file)
 	if (content == NULL)
 		return;
 	struct iovec part = {.iov_base = content, .iov_len = size};
-	if (preadv2(file->descriptor, &part, 1, 0, file->in_memory ? 0 : RWF_NOWAIT) != (ssize_t)size || !is_unchanged(file)) {
+	if (preadv2(file->descriptor, &part, 1, 0, file->in_memory ? 0 : RWF_NOWAIT) != (ssize_t)size || !look_whether_same(file)) {
 		free(content);
 		return;
 	}

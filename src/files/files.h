@@ -30,6 +30,7 @@
 #define FILES_WINDOWS_KEPT        8u                /* for each file: windows known to be in memory */
 #define FILES_JOBS_MOST           3u /* pool threads that one root can occupy: a dead disk leaves one for everything else */
 #define FILES_PATH_MOST           4095u
+#define FILES_TEXT_SIZE           72u /* of what somebody notes beside a file */
 
 /* ---- outcomes --------------------------------------------------------------------------------------------------- */
 
@@ -61,6 +62,7 @@ struct files_file {
 	/* For whoever uses it; good as long as the file is what it was. */
 	uint64_t note_us;
 	uint32_t note;
+	char text[FILES_TEXT_SIZE]; /* text[0] is zero as long as nobody has written there */
 	/* private */
 	unsigned references;
 	struct list link, order; /* in the cache: its bucket, and the last used first; lists of one when it is not there */
@@ -69,7 +71,7 @@ struct files_file {
 	uint64_t hash;
 	char *path;
 	size_t path_size;
-	uint64_t device, inode, checked_us, used_us;
+	uint64_t device, inode, checked_us, used_us, looked_us;
 	uint64_t window_us[FILES_WINDOWS_KEPT];
 	uint32_t window[FILES_WINDOWS_KEPT];
 };
@@ -114,7 +116,7 @@ struct files_type {
 struct span files_ending(struct span path);
 /* By the ending, in any case. NULL: not known, and not served unless the administrator names it. */
 const struct files_type *files_type_find(struct span ending) MUST_CHECK;
-/* Programs' sources, logs, backups and the like, which are never served whoever names them. */
-bool files_is_source(struct span ending);
+/* All of them, sorted by ending. */
+const struct files_type *files_types(size_t *count) MUST_CHECK;
 
 #endif

@@ -3,7 +3,6 @@
  * Media types by the ending of a file's name. What is not in this table is not served unless the administrator names it: a file
  * that lies in a web root by mistake is more often a secret than a page. Pure; any thread.
  */
-#include "cluster/cluster.h"
 #include "files/files.h"
 
 #include <stdlib.h>
@@ -23,7 +22,6 @@ static const struct files_type types[] = {
     {"atom", "application/atom+xml; charset=utf-8", true},
     {"avi", "video/x-msvideo", false},
     {"avif", "image/avif", false},
-    {"bin", "application/octet-stream", false},
     {"bmp", "image/bmp", true},
     {"br", "application/octet-stream", false},
     {"bz2", "application/x-bzip2", false},
@@ -170,7 +168,8 @@ const struct files_type *files_type_find(struct span ending)
 	return lower(ending, text) ? bsearch(text, types, COUNT_OF(types), sizeof(types[0]), compare_type) : NULL;
 }
 
-bool files_is_source(struct span ending)
+const struct files_type *files_types(size_t *count)
 {
-	return cluster_is_private_type(ending);
+	*count = COUNT_OF(types);
+	return types;
 }

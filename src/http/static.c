@@ -90,13 +90,14 @@ static bool is_hidden(struct span name)
 	return false;
 }
 
-/* The media type; NULL: files that end so are not sent here. */
-static const char *media_of(const struct cluster_static *files, struct span name)
+/* The media type; NULL: files that end so are not sent here. None of those that noah knows is private. */
+static const char *media_of(const struct cluster_static *files, struct span name, bool *compressible)
 {
 	struct span ending = files_ending(name);
 	const struct files_type *type = files_type_find(ending);
 
-	if (ending.size > 0 && cluster_is_private_type(ending))
+	*compressible = type != NULL && type->compressible;
+	if (type == NULL && ending.size > 0 && cluster_is_private_type(ending))
 		return NULL;
 	if (files->match_count == 0) {
 		if (ending.size == 0 && span_starts_with(name, well_known))
@@ -152,7 +153,7 @@ static enum http_outcome find_index(struct http_exchange *exchange, struct span 
 		size_t size = strlen(files->index[i]);
 		memcpy(name + directory.size, files->index[i], size);
 		found->name = span_of(name, directory.size + size);
-		found->media = media_of(files, found->name);
+		found->media = media_of(files, found->name, &found->compressible);
 		if (found->media == NULL)
 			continue;
 		enum files_result result = static_open(exchange, found->name, &found->file);
@@ -179,7 +180,7 @@ static enum http_outcome find(struct http_exchange *exchange, struct static_foun
 	if (size == 0 || memory[size - 1] == '/')
 		return find_index(exchange, name, found);
 	found->name = name;
-	found->media = media_of(exchange->files, name);
+	found->media = media_of(exchange->files, name, &found->compressible);
 	if (found->media != NULL) {
 		*wanted = true;
 		enum files_result result = static_open(exchange, name, &found->file);

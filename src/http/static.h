@@ -20,6 +20,7 @@ struct static_found {
 	struct files_file *file; /* a reference */
 	struct span name;        /* of the file that was asked for, below the root */
 	const char *media;
+	bool compressible;
 	struct span coding; /* Content-Encoding; empty: as it is */
 	bool varies;        /* another visitor would get it coded in another way */
 };

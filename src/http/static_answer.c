@@ -19,7 +19,7 @@
 struct answer {
 	struct http_exchange *exchange;
 	const struct static_found *found;
-	char tag_text[TAG_SIZE], date_text[HTTP_DATE_SIZE], number_text[64];
+	char tag_text[TAG_SIZE], number_text[64];
 	char content_type[64 + BOUNDARY_SIZE];
 	struct span tag, modified;
 	uint64_t modified_s;
@@ -46,29 +46,45 @@ static char *write_hex(char *to, uint64_t number)
 	return to;
 }
 
-static void describe(struct answer *answer)
+/* Both are written once for each file as it is: the date, then the tag with its quotes. */
+static void describe_file(struct files_file *file, uint64_t wall_us)
 {
-	const struct files_file *file = answer->found->file;
-	struct span coding = answer->found->coding;
-	char *at = answer->tag_text;
+	uint64_t modified_us = file->modified_ns / 1000;
+	char *at = file->text + HTTP_DATE_SIZE;
 
+	http_date_format(modified_us < wall_us ? modified_us : wall_us, file->text);
 	*at++ = '"';
 	at = write_hex(at, file->modified_ns);
 	*at++ = '-';
 	at = write_hex(at, file->size_bytes);
-	if (coding.size > 0) {
-		*at++ = '-';
-		memcpy(at, coding.start, coding.size);
-		at += coding.size;
-	}
+	*at++ = '"';
+	*at = '\0';
+}
+
+static void describe(struct answer *answer)
+{
+	struct files_file *file = answer->found->file;
+	struct span coding = answer->found->coding;
+	uint64_t wall_us = http_core_wall_us(answer->exchange->core);
+	bool from_the_future = file->modified_ns / NS_IN_S > wall_us / US_IN_S;
+
+	_Static_assert(FILES_TEXT_SIZE >= HTTP_DATE_SIZE + 2 * 16 + 4, "room for both");
+	if (file->text[0] == '\0' || from_the_future)
+		describe_file(file, wall_us);
+	/* RFC 9110 8.8.2.1: not later than now. */
+	answer->modified_s = from_the_future ? wall_us / US_IN_S : file->modified_ns / NS_IN_S;
+	answer->modified = span_of(file->text, HTTP_DATE_SIZE);
+	answer->tag = span_of_text(file->text + HTTP_DATE_SIZE);
+	if (coding.size == 0)
+		return;
+	char *at = answer->tag_text;
+	memcpy(at, answer->tag.start, answer->tag.size - 1);
+	at += answer->tag.size - 1;
+	*at++ = '-';
+	memcpy(at, coding.start, coding.size);
+	at += coding.size;
 	*at++ = '"';
 	answer->tag = span_of(answer->tag_text, (size_t)(at - answer->tag_text));
-	answer->modified_s = file->modified_ns / NS_IN_S;
-	/* RFC 9110 8.8.2.1: not later than now. */
-	if (answer->modified_s > now_s(answer))
-		answer->modified_s = now_s(answer);
-	http_date_format(answer->modified_s * US_IN_S, answer->date_text);
-	answer->modified = span_of(answer->date_text, HTTP_DATE_SIZE);
 }
 
 /* ---- conditions ---------------------------------------------------------------------------------------------------------- */
@@ -218,8 +234,7 @@ static enum http_outcome answer_empty(struct answer *answer, int status)
 		                    (unsigned long long)answer->found->file->size_bytes);
 		exchange_add_field(exchange, SPAN("Content-Range"), span_of(answer->number_text, (size_t)size));
 	}
-	if (unchanged && !answer->found->varies && exchange->answers->compress != COMPRESS_NONE &&
-	    http_media_type_is_compressible(span_of_text(answer->found->media)))
+	if (unchanged && answer->found->compressible && !answer->found->varies && exchange->answers->compress != COMPRESS_NONE)
 		exchange_add_field(exchange, SPAN("Vary"), SPAN("Accept-Encoding")); /* as 200 would say (RFC 9110 15.4.5) */
 	exchange->visitor->choose_framing(exchange);
 	return static_send_text(exchange, span_of(NULL, 0), true);
@@ -331,7 +346,7 @@ static enum http_outcome give(struct answer *answer)
 
 	if (status == 200)
 		status = find_ranges(answer);
-	if (status == 200 && found->coding.size == 0 && !found->varies &&
+	if (status == 200 && found->compressible && found->coding.size == 0 && !found->varies &&
 	    http_compress_decide(exchange, span_of_text(found->media), true, size))
 		return answer_coded(answer);
 	if (status == 200)

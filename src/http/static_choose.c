@@ -61,10 +61,9 @@ static unsigned look(struct http_exchange *exchange, const struct static_found *
 
 enum http_outcome static_choose(struct http_exchange *exchange, struct static_found *found)
 {
-	struct span media = span_of_text(found->media);
 	struct files_file *sibling;
 
-	if (!http_media_type_is_compressible(media))
+	if (!found->compressible)
 		return OUTCOME_OK;
 	unsigned there = look(exchange, found);
 	if (there == 0)

@@ -4,6 +4,7 @@
  */
 #include "unit.h"
 
+#include "cluster/cluster.h"
 #include "files/files.h"
 
 #include <dirent.h>
@@ -405,18 +406,18 @@ static void test_windows(void **unused)
 static void test_types(void **unused)
 {
 	static const char *const known[] = {"html", "HTML", "css", "js", "Jpg", "woff2", "zst", "3gp", "7z", "zip", "svg", "txt"};
-	static const char *const sources[] = {"php", "PHP", "phtml", "sql",  "bak", "env", "ini", "log", "py",
-	                                      "yml", "asp", "inc",   "conf", "pl",  "rb",  "sh",  "cgi"};
+	size_t count;
 
 	(void)unused;
-	for (size_t i = 0; i < COUNT_OF(known); i++) {
+	for (size_t i = 0; i < COUNT_OF(known); i++)
 		assert_non_null(files_type_find(span_of_text(known[i])));
-		assert_false(files_is_source(span_of_text(known[i])));
+	const struct files_type *types = files_types(&count);
+	for (size_t i = 0; i < count; i++) {
+		assert_ptr_equal(files_type_find(span_of_text(types[i].ending)), &types[i]); /* it is sorted */
+		if (cluster_is_private_type(span_of_text(types[i].ending)))
+			fail_msg("%s is private", types[i].ending);
 	}
-	for (size_t i = 0; i < COUNT_OF(sources); i++) {
-		assert_null(files_type_find(span_of_text(sources[i])));
-		assert_true(files_is_source(span_of_text(sources[i])));
-	}
+	assert_null(files_type_find(SPAN("php")));
 	assert_null(files_type_find(SPAN("")));
 	assert_null(files_type_find(SPAN("html5")));
 	assert_null(files_type_find(SPAN("abcdefghijklmnopqrstuvwxyz")));
