@@ -71,6 +71,7 @@ def make_file_systems(name, disk_bytes):
     mount("log", "/var/log", "tmpfs", MS_NOSUID | MS_NODEV, "size=512m,mode=755")
     os.mkdir("/run/disk")
     mount("disk", "/run/disk", "tmpfs", MS_NOSUID | MS_NODEV, f"size={disk_bytes},mode=755")
+    mount("srv", "/srv", "tmpfs", MS_NOSUID | MS_NODEV, "size=64m,mode=755")  # where files of sites belong
     os.mkdir("/var/log/lab")
     os.mkdir("/var/log/noah")
     make_etc(name)

@@ -7,9 +7,9 @@
         …
         lab.power_on("web1")
 
-What runs where is read from the file: an app of a site is an Apache with PHP, a database's servers are MariaDBs (the first is
-the primary at the start, the others are its replicas), and noah runs on the servers that a site or a database is `on`. Leaving
-the block, by whatever way, removes everything; see machine.py why even SIGKILL leaves nothing.
+What runs where is read from the file: an app of a site or a route is an Apache with PHP, a database's servers are MariaDBs (the
+first is the primary at the start, the others are its replicas), and noah runs on the servers that a site or a database is `on`.
+Leaving the block, by whatever way, removes everything; see machine.py why even SIGKILL leaves nothing.
 """
 import ipaddress
 import os
@@ -31,10 +31,11 @@ VISITOR = "visitor"
 
 
 class Lab:
-    def __init__(self, file=None, text=None, host=False, apps=True, noah=True, prepare_app=None, disk_bytes=None):
+    def __init__(self, file=None, text=None, host=False, apps=True, noah=True, prepare_app=None, prepare_machine=None,
+                 disk_bytes=None):
         """`file` or `text`: the cluster file. `host`: a cable to this machine, for a browser. `apps`, `noah`: False for labs
         that want the machines without them. `prepare_app(machine, document)`: returns arguments for Apache's constructor.
-        `disk_bytes`: {machine: size}."""
+        `prepare_machine(machine)`: puts files on it before anything runs there. `disk_bytes`: {machine: size}."""
         need_root()
         if text is None:
             with open(file, encoding="utf-8") as opened:
@@ -55,6 +56,9 @@ class Lab:
         self.network = Network(prefix_of(list(addresses.values())))
         try:
             self._make_machines(host)
+            for machine in self.machines.values():
+                if prepare_machine:
+                    prepare_machine(machine)
             self._make_services(apps, noah, prepare_app)
         except BaseException:
             self.close()
@@ -96,8 +100,7 @@ class Lab:
                 self.databases[name].append(service)
                 self.services[server].append(service)
         if apps:
-            sites = (self.document.get("sites") or {}).values()
-            for server, port in sorted({_split_app(app) for site in sites for app in site["apps"]}):
+            for server, port in sorted(set(self._apps())):
                 machine = self.machines[server]
                 arguments = prepare_app(machine, self.document) if prepare_app else {}
                 self.services[server].append(Apache(machine, self.addresses[server], port, **arguments))
@@ -107,13 +110,19 @@ class Lab:
             for server in self.noah_servers():
                 self.services[server].append(Noah(self.machines[server], self.text, passwords))
 
+    def _apps(self):
+        """(server, port) of each app of the sites and their routes, again where several have it."""
+        for site in (self.document.get("sites") or {}).values():
+            for part in [site, *(site.get("routes") or [])]:
+                yield from map(_split_app, part.get("apps") or [])
+
     def noah_servers(self):
         """Where the file wants noah's listeners; the rules are those of docs/cluster-file.md, key `on`."""
         found = set()
         servers = self.document["servers"]
         sites = self.document.get("sites") or {}
         public = [name for name, server in servers.items() if "public" in server]
-        apps = [_split_app(app)[0] for site in sites.values() for app in site["apps"]]
+        apps = [server for server, _ in self._apps()]
         for site in sites.values():
             found.update(site.get("on") or public or servers)
         for database in (self.document.get("databases") or {}).values():

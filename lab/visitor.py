@@ -39,11 +39,13 @@ class Answer:
 class Client:
     """One visitor: keeps its connection as long as both sides want. request() never raises; the Answer tells."""
 
-    def __init__(self, machine, address, port=80, timeout=40):
+    def __init__(self, machine, address, port=80, timeout=40, host=None):
+        """`host`: the name of the site; without it the address."""
         self.machine = machine
         self.address = address
         self.port = port
         self.timeout = timeout
+        self.host = host or (address if port == 80 else f"{address}:{port}")
         self._socket = None
         self._rest = b""
 
@@ -70,7 +72,7 @@ class Client:
         started = time.monotonic()
         try:
             self._connect(timeout or self.timeout)
-            lines = [f"{method} {path} HTTP/1.1", f"Host: {self.address}" + (f":{self.port}" if self.port != 80 else "")]
+            lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host}"]
             lines += [f"{name}: {value}" for name, value in headers]
             if body or method == "POST":
                 lines.append(f"Content-Length: {len(body)}")
