@@ -166,7 +166,7 @@
 /* What one request may take. */
 #define LIMIT_ROWS(prefix, s, group, limits, whose, sample)                                                                      \
 	SECTION_ROW(prefix ".timeouts", whose##_OTHERWISE("as below"), "How long noah waits before it gives up.", sample),           \
-	    DURATION_ROW(prefix ".timeouts.connect", s, group.connect_timeout_ms, 10, MINUTE, whose##_STANDARD("2s"),                \
+	    DURATION_ROW(prefix ".timeouts.connect", s, group.connect_timeout_ms, 10, 2 * MINUTE, whose##_STANDARD("2s"),            \
 	                 "For the connection to an app; another one is tried then.", "1s"),                                          \
 	    DURATION_ROW(prefix ".timeouts.answer", s, limits.answer_timeout_ms, 100, DAY, whose##_STANDARD("60s"),                  \
 	                 "For the beginning of an app's answer, and between two pieces of it.", "5m"),                               \

@@ -65,6 +65,8 @@ static unsigned print_expected(const struct plan *plan)
 	const struct cluster *cluster = plan->cluster;
 	struct cluster_walk walk = {0};
 	unsigned lines = 0;
+	if (cluster_networks_contain(&cluster->front_ends.from, &cluster->servers[plan->server].address))
+		lines += fputs("  - is a front end: what it says of visitors' addresses is believed.\n", plan->out) >= 0;
 	while (cluster_walk_groups(cluster, &walk))
 		for (uint32_t i = 0; i < walk.group->app_count; i++)
 			lines += print_expected_app(plan, &walk, &walk.group->apps[i]);
