@@ -17,13 +17,11 @@ static void drop_hsts_of_server(struct http_head *head)
 /* Which software answers, and which version of it, is of use only to who looks for one with a known hole. */
 static void hide_versions(struct http_head *head)
 {
-	const uint64_t hidden = HTTP_SET(HTTP_FIELD_SERVER) | HTTP_SET(HTTP_FIELD_X_POWERED_BY) |
-	                        HTTP_SET(HTTP_FIELD_X_ASPNET_VERSION) | HTTP_SET(HTTP_FIELD_X_ASPNETMVC_VERSION);
+	static const enum http_field_name names[] = {HTTP_FIELD_SERVER, HTTP_FIELD_X_POWERED_BY, HTTP_FIELD_X_ASPNET_VERSION,
+	                                             HTTP_FIELD_X_ASPNETMVC_VERSION};
 
-	if ((head->present & hidden) == 0)
-		return;
-	for (unsigned i = 0; i < head->field_count; i++)
-		head->fields[i].dropped |= (HTTP_SET(head->fields[i].known) & hidden) != 0;
+	for (size_t i = 0; i < COUNT_OF(names); i++)
+		http_drop_known(head, names[i]);
 }
 
 void http_expiry_field(struct http_exchange *exchange, int status, uint64_t present)

@@ -59,6 +59,8 @@ bool http_media_type_is_compressible(struct span type);
 bool http_compress_decide(struct http_exchange *exchange, struct span type, bool has_length, uint64_t length) MUST_CHECK;
 /* The same for exchange->response: all rules; its head and framing are changed accordingly. Before visitor->choose_framing. */
 bool http_compress_decide_response(struct http_exchange *exchange) MUST_CHECK;
+/* All fields of this name are left out of what goes on. */
+void http_drop_known(struct http_head *head, enum http_field_name name);
 /* W/"…" in the task's arena of an entity tag; what is weak already as it is; empty: it is malformed, or memory is out. */
 struct span http_weak_tag(struct span tag);
 

@@ -83,8 +83,13 @@ static bool field_says(const struct http_head *head, enum http_field_name name, 
 	return false;
 }
 
-static void drop_known(struct http_head *head, enum http_field_name name)
+void http_drop_known(struct http_head *head, enum http_field_name name)
 {
+	if ((head->present & HTTP_SET(name)) == 0)
+		return;
+	head->fields[head->first[name]].dropped = true;
+	if ((head->repeated & HTTP_SET(name)) == 0)
+		return;
 	for (unsigned i = head->first[name]; i < head->field_count; i++)
 		head->fields[i].dropped |= head->fields[i].known == name;
 }
@@ -141,7 +146,7 @@ static void weaken_tag(struct http_exchange *exchange)
 
 	if ((head->present & HTTP_SET(HTTP_FIELD_ETAG)) == 0)
 		return;
-	drop_known(head, HTTP_FIELD_ETAG);
+	http_drop_known(head, HTTP_FIELD_ETAG);
 	if (weak.size > 0)
 		exchange_add_field(exchange, SPAN("ETag"), weak);
 }
