@@ -108,7 +108,7 @@ enum http_compress_step {
 struct http_compressors {
 	unsigned count; /* in use */
 	size_t bytes;
-	struct list kept[CODING_COUNT];
+	struct http_compressor *kept[CODING_COUNT][COMPRESSORS_KEPT];
 	unsigned kept_count[CODING_COUNT];
 	uint64_t turn_us;    /* which turn of the loop */
 	unsigned turn_bytes; /* content in it */

@@ -123,18 +123,12 @@ static void add_vary(struct http_exchange *exchange)
 
 struct span http_weak_tag(struct span tag)
 {
-	char *weak;
-
 	if (span_starts_with(tag, SPAN("W/\"")))
 		return tag;
 	if (tag.size < 2 || tag.start[0] != '"' || tag.start[tag.size - 1] != '"')
 		return SPAN("");
-	weak = arena_allocate(task_arena(), tag.size + 2);
-	if (weak == NULL)
-		return SPAN("");
-	memcpy(weak, "W/", 2);
-	memcpy(weak + 2, tag.start, tag.size);
-	return span_of(weak, tag.size + 2);
+	const char *weak = arena_printf(task_arena(), "W/%.*s", (int)tag.size, tag.start);
+	return weak != NULL ? span_of(weak, tag.size + 2) : SPAN("");
 }
 
 /* Compressed and not, the bytes differ, and again with the next version of a compressor: only a weak tag is true of all of them

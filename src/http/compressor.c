@@ -18,7 +18,6 @@
 struct http_compressor {
 	uint32_t magic;
 	uint8_t coding; /* enum http_coding */
-	struct list link;
 	z_stream gzip;
 	BrotliEncoderState *brotli;
 	ZSTD_CCtx *zstd;
@@ -91,7 +90,6 @@ static struct http_compressor *compressor_new(enum http_coding coding)
 		return NULL;
 	compressor->magic = COMPRESSOR_MAGIC;
 	compressor->coding = (uint8_t)coding;
-	list_init(&compressor->link);
 	if (compressor_init(compressor))
 		return compressor;
 	compressor_free(compressor);
@@ -105,8 +103,6 @@ static struct http_compressors *compressors_of(struct http_core *core)
 	struct http_compressors *all = calloc(1, sizeof(*all));
 	if (all == NULL)
 		return NULL;
-	for (unsigned coding = 0; coding < CODING_COUNT; coding++)
-		list_init(&all->kept[coding]);
 	list_init(&all->line);
 	core->compressors = all;
 	return all;
@@ -119,13 +115,10 @@ struct http_compressor *http_compressor_take(struct http_core *core, enum http_c
 
 	if (all == NULL || all->count == COMPRESSORS_MOST || all->bytes + codings[coding].memory_bytes > COMPRESSORS_MOST_BYTES)
 		return NULL;
-	struct list *kept = list_take_first(&all->kept[coding]);
-	if (kept != NULL) {
-		all->kept_count[coding]--;
-		compressor = OWNER_OF(kept, struct http_compressor, link);
-	} else {
+	if (all->kept_count[coding] > 0)
+		compressor = all->kept[coding][--all->kept_count[coding]];
+	else
 		compressor = compressor_new(coding);
-	}
 	if (compressor == NULL)
 		return NULL;
 	/* The length makes for smaller tables, and stands in the frame. It cannot fail on a fresh context. */
@@ -160,8 +153,7 @@ void http_compressor_give_back(struct http_core *core, struct http_compressor *c
 		compressor_free(compressor);
 		return;
 	}
-	all->kept_count[coding]++;
-	list_prepend(&all->kept[coding], &compressor->link);
+	all->kept[coding][all->kept_count[coding]++] = compressor;
 }
 
 void http_compressors_free(struct http_core *core)
@@ -170,9 +162,8 @@ void http_compressors_free(struct http_core *core)
 		return;
 	ASSERT(core->compressors->count == 0);
 	for (unsigned coding = 0; coding < CODING_COUNT; coding++) {
-		struct list *kept;
-		while ((kept = list_take_first(&core->compressors->kept[coding])) != NULL)
-			compressor_free(OWNER_OF(kept, struct http_compressor, link));
+		for (unsigned i = 0; i < core->compressors->kept_count[coding]; i++)
+			compressor_free(core->compressors->kept[coding][i]);
 	}
 	free(core->compressors);
 	core->compressors = NULL;
