@@ -14,11 +14,12 @@
 #define SHA_ROUNDS_MOST  1000000u /* the same */
 #define USER_NAME_MOST   255u
 
-/* Letters of hashes: "./0-9A-Za-z". */
+/* Letters of hashes. */
 static size_t count_letters(struct span text)
 {
 	size_t count = 0;
-	while (count < text.size && (isalnum((unsigned char)text.start[count]) || strchr("./", text.start[count]) != NULL))
+	while (count < text.size &&
+	       (isalnum((unsigned char)text.start[count]) || text.start[count] == '.' || text.start[count] == '/'))
 		count++;
 	return count;
 }
@@ -86,7 +87,7 @@ static const char *find_hash_fault(struct span hash)
 		return find_sha_fault(rest, 43);
 	if (span_starts_with(hash, SPAN("$6$")))
 		return find_sha_fault(rest, 86);
-	if (hash.start[1] == '2' && strchr("aby", hash.start[2]) != NULL && hash.start[3] == '$')
+	if (span_starts_with(hash, SPAN("$2a$")) || span_starts_with(hash, SPAN("$2b$")) || span_starts_with(hash, SPAN("$2y$")))
 		return find_bcrypt_fault(skip(hash, 4));
 	return "is hashed in a way that noah does not know";
 }
