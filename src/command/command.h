@@ -36,6 +36,7 @@ int command_drain(int argc, char **argv);
 int command_undrain(int argc, char **argv);
 int command_weight(int argc, char **argv);
 int command_maintenance(int argc, char **argv);
+int command_advise(int argc, char **argv);
 int command_bans(int argc, char **argv);
 int command_unban(int argc, char **argv);
 int command_upgrade(int argc, char **argv);

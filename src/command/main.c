@@ -21,6 +21,7 @@ static const struct command commands[] = {
 	{ "maintenance", "tell a site's visitors to come again later, for a while", command_maintenance },
 	{ "bans",    "list the addresses that are refused because they asked too often", command_bans },
 	{ "unban",   "let a banned address in again",                               command_unban },
+	{ "advise",  "say how many connections this web server has memory for",      command_advise },
 	{ "upgrade", "let another program file take over, without dropping a connection", command_upgrade },
 	{ "stop",    "finish what is under way and stop",                           command_stop },
 	{ "schema",  "print the JSON Schema of the cluster file, for editors",      command_schema },
