@@ -123,6 +123,13 @@ static enum http_outcome send_head(struct http_exchange *exchange, struct iovec 
 		parts[0] = (struct iovec){.iov_base = writer.memory, .iov_len = writer.size};
 		writer.part_count = 1;
 	}
+	/* A small body is cheaper to copy than to point to. */
+	while (count > 0 && writer.part_count == 1 && (char *)parts[0].iov_base == own && body->iov_len <= sizeof(own) - parts[0].iov_len) {
+		memcpy(own + parts[0].iov_len, body->iov_base, body->iov_len);
+		parts[0].iov_len += body->iov_len;
+		body++;
+		count--;
+	}
 	for (unsigned i = 0; i < count; i++)
 		parts[writer.part_count + i] = body[i];
 	exchange->answer_begun = true;

@@ -11,6 +11,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define BUFFERS_KEPT     64u /* free ones for each thread */
@@ -266,6 +267,22 @@ bool stream_is_quiet(const struct stream *stream)
 	return stream_is_open(stream) && !stream->watched.readable && !stream->watched.hangup && buffer_filled(&stream->input) == 0;
 }
 
+/* recv(3) and send(3) allow a thread to be cancelled in them, for which each call pays; no thread of ours ever is. */
+static ssize_t receive(int descriptor, void *bytes, size_t size)
+{
+	return syscall(SYS_recvfrom, descriptor, bytes, size, 0, NULL, NULL);
+}
+
+static ssize_t send_bytes(int descriptor, const void *bytes, size_t size, int flags)
+{
+	return syscall(SYS_sendto, descriptor, bytes, size, flags, NULL, 0);
+}
+
+static ssize_t send_message(int descriptor, const struct msghdr *message, int flags)
+{
+	return syscall(SYS_sendmsg, descriptor, message, flags);
+}
+
 /* ---- reading ---- */
 
 size_t stream_input_room(struct stream *stream)
@@ -292,7 +309,7 @@ enum net_result stream_fill_now(struct stream *stream)
 	if (room == 0)
 		return NET_NO_RESOURCES;
 	for (;;) {
-		ssize_t got = recv(watched->descriptor, input->memory + input->end, room, 0);
+		ssize_t got = receive(watched->descriptor, input->memory + input->end, room);
 		if (got > 0) {
 			if ((size_t)got < room && !watched->hangup)
 				watched->readable = false;
@@ -391,8 +408,8 @@ static enum net_result send_parts(struct stream *stream, struct iovec *parts, un
 		return stream->tls->calls->send_parts(stream, parts, count, sent);
 	*sent = 0;
 	for (;;) {
-		ssize_t written = count == 1 ? send(stream->watched.descriptor, parts->iov_base, parts->iov_len, flags)
-		                             : sendmsg(stream->watched.descriptor, &message, flags);
+		ssize_t written = count == 1 ? send_bytes(stream->watched.descriptor, parts->iov_base, parts->iov_len, flags)
+		                             : send_message(stream->watched.descriptor, &message, flags);
 		if (written >= 0) {
 			*sent = (size_t)written;
 			stream->bytes_written += (uint64_t)written;
