@@ -4,7 +4,7 @@
  * request head (a run of bytes that ends in an empty line) with the same 200 and keeps the connection open. It reads nothing of
  * what the head says: only the bench's own GET requests may come here.
  *
- *   backend ADDRESS BODY-BYTES        prints the port that it listens on
+ *   backend ADDRESS BODY-BYTES [FILE]  prints the port that it listens on; FILE: the body is its beginning, as text/html
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -33,15 +33,26 @@ static bool waits[DESCRIPTORS_MOST];
 static char *answer;
 static size_t answer_size;
 
-static void make_answer(size_t body_bytes)
+static void read_body(const char *path, char *body, size_t body_bytes)
+{
+	FILE *file = fopen(path, "rb");
+	if (file == NULL || fread(body, 1, body_bytes, file) != body_bytes)
+		err(1, "%s", path);
+	fclose(file);
+}
+
+/* `path` NULL: letters that say nothing. */
+static void make_answer(size_t body_bytes, const char *path)
 {
 	answer = malloc(HEAD_ROOM + body_bytes);
 	if (answer == NULL)
 		err(1, "memory");
 	int head =
-	    snprintf(answer, HEAD_ROOM,
-	             "HTTP/1.1 200 OK\r\nServer: backend\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n\r\n", body_bytes);
+	    snprintf(answer, HEAD_ROOM, "HTTP/1.1 200 OK\r\nServer: backend\r\nContent-Type: text/%s\r\nContent-Length: %zu\r\n\r\n",
+	             path != NULL ? "html" : "plain", body_bytes);
 	memset(answer + head, 'x', body_bytes);
+	if (path != NULL)
+		read_body(path, answer + head, body_bytes);
 	answer_size = (size_t)head + body_bytes;
 }
 
@@ -145,10 +156,10 @@ int main(int argc, char **argv)
 	struct rlimit limit = {DESCRIPTORS_MOST, DESCRIPTORS_MOST};
 	struct epoll_event events[EVENTS_MOST];
 
-	if (argc != 3 || strtoul(argv[2], NULL, 10) > BODY_MOST)
-		errx(2, "backend ADDRESS BODY-BYTES");
+	if (argc < 3 || argc > 4 || strtoul(argv[2], NULL, 10) > BODY_MOST)
+		errx(2, "backend ADDRESS BODY-BYTES [FILE]");
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
-	make_answer(strtoul(argv[2], NULL, 10));
+	make_answer(strtoul(argv[2], NULL, 10), argv[3]);
 	int listener = listen_at(argv[1]);
 	int poller = epoll_create1(EPOLL_CLOEXEC);
 	if (poller < 0)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The load that bench/run puts on a proxy. Each function returns (how many were answered, how many a second, p50 ms, p99 ms); a
 single wrong answer is an error, not a figure."""
+import contextlib
+import http.client
 import os
 import re
 import socket
@@ -28,8 +30,9 @@ def to_ms(text):
     return float(number) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60000}[unit]
 
 
-def wrk(url, seconds):
-    output = run_pinned(["wrk", "-t1", f"-c{HTTP_CONNECTIONS}", f"-d{seconds}s", "--latency", "-H", f"Host: {SITE}", url], seconds)
+def wrk(url, seconds, more=()):
+    fields = [word for field in (f"Host: {SITE}", *more) for word in ("-H", field)]
+    output = run_pinned(["wrk", "-t1", f"-c{HTTP_CONNECTIONS}", f"-d{seconds}s", "--latency", *fields, url], seconds)
     if bad := re.search(r"(Non-2xx or 3xx responses: \d+|Socket errors: .*)", output):
         raise RuntimeError(f"wrk: {bad[1]}")
     if re.search(r"^\s*0 requests in", output, re.M):
@@ -38,8 +41,8 @@ def wrk(url, seconds):
             to_ms(re.search(r"^ +50%\s+(\S+)", output, re.M)[1]), to_ms(re.search(r"^ +99%\s+(\S+)", output, re.M)[1]))
 
 
-def plain_gets(address, seconds, path="/"):
-    return wrk(f"http://{address[0]}:{address[1]}{path}", seconds)
+def plain_gets(address, seconds, path="/", more=()):
+    return wrk(f"http://{address[0]}:{address[1]}{path}", seconds, more)
 
 
 def tls_gets(address, seconds, path="/"):
@@ -111,6 +114,16 @@ def connect(address, authority=None):
 def get_once(address, authority=None, path="/"):
     with connect(address, authority) as connection:
         return get_on(connection, path)
+
+
+def size_of_coded(address, coding):
+    """Of the body of `/` in this content coding."""
+    with contextlib.closing(http.client.HTTPConnection(*address, timeout=10)) as connection:
+        connection.request("GET", "/", headers={"Host": SITE, "Accept-Encoding": coding})
+        answer = connection.getresponse()
+        if answer.headers["Content-Encoding"] != coding:
+            raise RuntimeError(f"asked for {coding}, got {answer.headers['Content-Encoding']}")
+        return len(answer.read())
 
 
 def get_on(connection, path="/"):

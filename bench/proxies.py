@@ -248,7 +248,7 @@ class HAProxy(Proxy):
 class Nginx(Proxy):
     name = "nginx"
     template = "nginx.conf"
-    more = {}  # values of the template beside those that all have
+    more = {"compression": ""}  # values of the template beside those that all have
 
     def __init__(self, directory, backend, certificate):
         command = peer_command("nginx")
