@@ -149,12 +149,13 @@ static void weaken_tag(struct http_exchange *exchange)
 
 static bool begin(struct http_exchange *exchange, bool has_length, uint64_t length)
 {
+	const struct http_head *request = &exchange->request.head;
 	/* HTTP/1.0 has no chunks: the answer would lose its length, and with it the connection its next request. */
-	bool old = exchange->request.head.minor == 0;
-	enum http_coding coding = old ? CODING_NONE : http_coding_choose(&exchange->request.head, CODING_ALL);
+	enum http_coding coding = request->minor == 0 ? CODING_NONE : http_coding_choose(request, CODING_ALL);
 	struct http_coded *coded;
 
-	if (coding == CODING_NONE || (coded = arena_allocate_zeroed(task_arena(), sizeof(*coded))) == NULL)
+	if (coding == CODING_NONE || field_says(request, HTTP_FIELD_CACHE_CONTROL, SPAN("no-transform")) ||
+	    (coded = arena_allocate_zeroed(task_arena(), sizeof(*coded))) == NULL)
 		return false;
 	if (exchange->request.method != HTTP_METHOD_HEAD) {
 		coded->compressor = http_compressor_take(exchange->core, coding, has_length, length);

@@ -148,6 +148,12 @@ def test_negotiation(site, accept, coding):
     assert (answer["content-length"] is None) == (coding is not None)
 
 
+def test_the_visitor_may_forbid_it(site):
+    site.page("/")
+    assert site.ask("/", fields="Cache-Control: no-cache, no-transform\r\n")["content-encoding"] is None  # RFC 9111 5.2.1.6
+    assert site.ask("/", fields="Cache-Control: no-cache\r\n")["content-encoding"] == "gzip"
+
+
 def test_several_lines(site):
     site.page("/")
     answer = site.ask("/", "br;q=0.5", fields="Accept-Encoding: zstd;q=0.4\r\nAccept-Encoding: gzip;q=0.3\r\n")
