@@ -23,6 +23,7 @@ struct wanted {
 };
 
 struct named {
+	uint32_t count;
 	const char *file[CLUSTER_PAGES_MOST]; /* by index into pages */
 	bool is_users[CLUSTER_PAGES_MOST];
 };
@@ -61,19 +62,19 @@ static void read_page(struct load *load, const struct wanted *wanted, struct clu
 static bool want(struct load *load, struct named *named, enum cluster_depth depth, const struct wanted *wanted)
 {
 	struct cluster *cluster = load->cluster;
-	for (uint32_t i = 0; i < cluster->page_count; i++)
+	for (uint32_t i = 0; i < named->count; i++)
 		if (strcmp(named->file[i], wanted->file) == 0 && named->is_users[i] == wanted->is_users) {
 			*wanted->place = i + 1;
 			return true;
 		}
-	if (cluster->page_count == CLUSTER_PAGES_MOST) {
+	if (named->count == CLUSTER_PAGES_MOST) {
 		load_report_at(load, wanted->parts, "more than %u different pages and files of users; that is the most",
 		               CLUSTER_PAGES_MOST);
 		return false;
 	}
-	named->file[cluster->page_count] = wanted->file;
-	named->is_users[cluster->page_count] = wanted->is_users;
-	*wanted->place = ++cluster->page_count;
+	named->file[named->count] = wanted->file;
+	named->is_users[named->count] = wanted->is_users;
+	*wanted->place = cluster->page_count = ++named->count;
 	if (depth == CLUSTER_WHOLE)
 		read_page(load, wanted, &cluster->pages[*wanted->place - 1]);
 	return true;
@@ -139,7 +140,7 @@ static bool want_of_site(struct load *load, struct named *named, enum cluster_de
 
 void load_pages(struct load *load, enum cluster_depth depth)
 {
-	struct named named;
+	struct named named = {0};
 	for (uint32_t i = 0; i < load->cluster->site_count; i++)
 		if (!want_of_site(load, &named, depth, &load->cluster->sites[i]))
 			return;

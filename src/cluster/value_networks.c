@@ -66,7 +66,7 @@ static void explain_network(struct span text, struct span ip, struct span prefix
 		         QUOTED(ip));
 	else if (good_ip && prefix.start != NULL)
 		snprintf(why, VALUE_WHY_SIZE, "`%.*s`: after `/` stands how many bits are fixed, 0 to %u", QUOTED(text),
-		         memchr(ip.start, ':', ip.size) != NULL ? 128 : 32);
+		         memchr(ip.start, ':', ip.size) != NULL ? 128u : 32u);
 	else if (good_ip)
 		snprintf(why, VALUE_WHY_SIZE, "`%.*s`: an address of a visitor has no port and no brackets", QUOTED(text));
 	else if (prefix.start != NULL || (text.size > 0 && isdigit((unsigned char)text.start[0])) ||
