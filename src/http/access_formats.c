@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* The most that the texts of one entry can grow to: see LOG_RECORD_MOST. */
-#define TEXTS_MOST (LOG_TARGET_MOST + 5 * LOG_TEXT_MOST + 8 * LOG_SHORT_MOST + 11 * 3)
+#define TEXTS_MOST (LOG_TARGET_MOST + 5 * LOG_TEXT_MOST + 9 * LOG_SHORT_MOST + 12 * 3)
 #define FIXED_MOST 2048u /* names of members, numbers, times */
 _Static_assert(6 * TEXTS_MOST + 4 * TEXTS_MOST + 2 * FIXED_MOST <= LOG_RECORD_MOST, "a record of the journal with JSON fits");
 
@@ -120,6 +120,18 @@ static char *put_word(char *out, struct span name, struct span text)
 	return text.start == NULL ? put(out, SPAN("-")) : put_escaped(out, text, LOG_SHORT_MOST);
 }
 
+/* Escaped, and no blank in it either: what reads the format cuts there. */
+static char *put_user(char *out, struct span user)
+{
+	size_t size = user.size < LOG_SHORT_MOST ? user.size : LOG_SHORT_MOST;
+
+	if (user.start == NULL)
+		return put(out, SPAN("-"));
+	for (size_t i = 0; i < size; i++)
+		out = user.start[i] == ' ' ? put(out, SPAN("\\x20")) : put_escaped(out, span_of(user.start + i, 1), 1);
+	return size < user.size ? put(out, SPAN("...")) : out;
+}
+
 static char *put_count(char *out, struct span name, uint64_t number)
 {
 	return put_number(put(out, name), number);
@@ -149,7 +161,8 @@ static char *put_request_line(char *out, const struct log_entry *entry)
 static char *put_apache_part(char *out, const struct log_entry *entry, const struct log_clock *clock)
 {
 	out = put(out, entry->client);
-	out = put(out, SPAN(" - - "));
+	out = put_user(put(out, SPAN(" - ")), entry->user);
+	*out++ = ' ';
 	out = put(out, span_of_text(clock->combined));
 	*out++ = ' ';
 	out = put_request_line(out, entry);
@@ -275,6 +288,7 @@ char *log_put_json(char *out, const struct log_entry *entry, const struct log_cl
 {
 	out = put_json_time(put(out, SPAN("{\"time\":\"")), entry->wall_us, clock);
 	out = put_member(out, SPAN(",\"client\":"), entry->client, LOG_SHORT_MOST);
+	out = put_member(out, SPAN(",\"user\":"), entry->user, LOG_SHORT_MOST);
 	out = put_member(out, SPAN(",\"method\":"), entry->method, LOG_SHORT_MOST);
 	out = put_member(out, SPAN(",\"target\":"), entry->target, LOG_TARGET_MOST);
 	out = put(out, SPAN(",\"protocol\":"));
@@ -349,6 +363,7 @@ char *log_put_journal(char *out, const struct log_entry *entry, const struct log
 	out = put_count(out, SPAN("\nPRIORITY="), severity_of(entry));
 	out = put(out, SPAN("\nSYSLOG_IDENTIFIER=noah\nSYSLOG_FACILITY=16"));
 	out = put_journal_text(out, SPAN("\nNOAH_CLIENT="), entry->client, LOG_SHORT_MOST);
+	out = put_journal_text(out, SPAN("\nNOAH_USER="), entry->user, LOG_SHORT_MOST);
 	out = put_journal_text(out, SPAN("\nNOAH_METHOD="), entry->method, LOG_SHORT_MOST);
 	out = put_journal_text(out, SPAN("\nNOAH_TARGET="), entry->target, LOG_TARGET_MOST);
 	out = put_journal_text(out, SPAN("\nNOAH_HOST="), entry->host, LOG_TEXT_MOST);

@@ -305,6 +305,7 @@ void http_log_fill(struct log_entry *entry, const struct http_exchange *exchange
 
 	*entry = (struct log_entry){.wall_us = http_core_wall_us(exchange->core), .failure = failure};
 	entry->client = exchange->from;
+	entry->user = exchange->user.size > 0 ? exchange->user : span_of(NULL, 0);
 	fill_request(entry, exchange);
 	entry->site = text_or_none(exchange->site != NULL ? exchange->site->name : NULL);
 	entry->server = text_or_none(exchange->target != NULL ? exchange->target->text : NULL);

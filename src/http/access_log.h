@@ -24,6 +24,7 @@ struct log_entry {
 	struct span line;                    /* what came of its first line */
 	struct span host, referrer, agent;
 	struct span site, server, tls; /* "TLSv1.3" */
+	struct span user;              /* whose password he has shown */
 	struct span reference;         /* what the page of noah's own that the visitor got calls the request */
 	struct span end, cause;
 	unsigned status; /* 0: the visitor got none */

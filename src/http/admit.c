@@ -10,5 +10,7 @@ enum http_outcome http_admit(struct http_exchange *exchange)
 	enum http_outcome outcome = http_access_admit(exchange);
 	if (outcome == OUTCOME_OK)
 		outcome = http_maintenance_admit(exchange);
+	if (outcome == OUTCOME_OK)
+		outcome = http_auth_admit(exchange);
 	return outcome;
 }

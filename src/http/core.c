@@ -43,6 +43,7 @@ bool http_core_use(struct http_core *core, struct snapshot *snapshot)
 	/* The new ones first: an address that both name keeps its pool. */
 	struct http_routes *before = core->routes;
 	core->routes = routes;
+	http_auth_forget(core);
 	http_guard_use_routes(core);
 	if (before != NULL) {
 		http_routes_inherit(routes, before);
@@ -174,6 +175,7 @@ void http_core_free(struct http_core *core)
 	http_log_free(core->log);
 	files_core_free(core->files);
 	http_compressors_free(core);
+	http_auth_free(core);
 	free(core->listeners);
 	core->magic = 0;
 	free(core);

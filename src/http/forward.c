@@ -80,6 +80,9 @@ static void write_request_head(struct http_writer *writer, const struct http_exc
 	                   HTTP_SET(HTTP_FIELD_X_FORWARDED_HOST) | HTTP_SET(HTTP_FIELD_X_FORWARDED_PORT) |
 	                   HTTP_SET(HTTP_FIELD_X_REAL_IP) | HTTP_SET(HTTP_FIELD_FORWARDED);
 
+	/* A password that noah asked for is for noah. Another noah asks for it too. */
+	if (exchange->user.size > 0 && !exchange->trying)
+		without |= HTTP_SET(HTTP_FIELD_AUTHORIZATION);
 	if (!request->expect_continue)
 		without |= HTTP_SET(HTTP_FIELD_EXPECT); /* of HTTP/1.0: has no meaning (RFC 9110 10.1.1) */
 	if (request->has_max_forwards)
@@ -94,6 +97,8 @@ static void write_request_head(struct http_writer *writer, const struct http_exc
 	http_write(writer, SPAN(" noah\r\n"));
 	if (host.size > 0)
 		http_write_field(writer, SPAN("X-Forwarded-Host"), host);
+	if (exchange->user.size > 0)
+		http_write_field(writer, SPAN("X-Forwarded-User"), exchange->user);
 	if (exchange->trying)
 		http_write(writer, SPAN("Noah-Try: 1\r\n"));
 	if (request->has_max_forwards)

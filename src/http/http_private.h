@@ -75,7 +75,10 @@ enum http_culprit {
 	X(OUTCOME_BANNED, "banned", 403, BY_VISITOR)     /* … some time ago */ \
 	X(OUTCOME_FILE, "file", 0, BY_NOBODY) /* the visitor has a file, or was told what he asked about it */ \
 	X(OUTCOME_NOT_FOUND, "not-found", 404, BY_VISITOR) /* there is no such file, and nobody else to ask */ \
-	X(OUTCOME_FILE_FAILED, "file-failed", 503, BY_NOAH) /* a file could not be read, or was cut while it was sent */
+	X(OUTCOME_FILE_FAILED, "file-failed", 503, BY_NOAH) /* a file could not be read, or was cut while it was sent */ \
+	X(OUTCOME_UNAUTHORIZED, "unauthorized", 401, BY_VISITOR) /* no name, no such name, or not its password */ \
+	X(OUTCOME_TOO_MANY_PASSWORDS, "too-many-passwords", 429, BY_VISITOR) /* of his address wait to be looked at */ \
+	X(OUTCOME_PASSWORDS_BUSY, "passwords-busy", 503, BY_NOAH) /* … of everybody */
 
 enum http_outcome {
 #define X(name, text, status, culprit) name,
@@ -113,6 +116,7 @@ struct http_core {
 	uint64_t wall_offset_us, wall_offset_second; /* wall clock less loop clock, looked up once a second */
 	struct files_core *files;
 	struct http_compressors *compressors;        /* compress.h; NULL before the first compressed answer */
+	struct http_auth *auth;                      /* auth.h; NULL before the first password */
 };
 
 /* The wall clock as of this turn of the loop. */
@@ -255,6 +259,7 @@ struct http_exchange {
 	bool told;                        /* `origin` stood in X-Forwarded-For: in this field of the head, behind this text */
 	unsigned told_field;
 	struct span told_before;
+	struct span user; /* whose password he has shown; empty: nobody's */
 	struct span path; /* normalised (task's arena) where a route or a file is looked for; otherwise empty */
 
 	/* NULL until routed */
@@ -416,6 +421,12 @@ enum http_outcome http_admit(struct http_exchange *exchange) MUST_CHECK;
 enum http_outcome http_guard_admit(struct http_exchange *exchange) MUST_CHECK;
 /* OUTCOME_REFUSED_ADDRESS: not from where he comes. (access.c) */
 enum http_outcome http_access_admit(struct http_exchange *exchange) MUST_CHECK;
+/* OUTCOME_UNAUTHORIZED: he must show a password, and has not; what asks for it is among the answer's fields. Waits while one is
+ * hashed. (auth.c) */
+enum http_outcome http_auth_admit(struct http_exchange *exchange) MUST_CHECK;
+/* Every password must be shown to be right once more: there are other files of users. (auth_line.c) */
+void http_auth_forget(struct http_core *core);
+void http_auth_free(struct http_core *core);
 /* OUTCOME_MAINTENANCE: an administrator has said that the site's visitors shall come later. (maintenance.c) */
 enum http_outcome http_maintenance_admit(struct http_exchange *exchange) MUST_CHECK;
 

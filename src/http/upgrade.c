@@ -118,7 +118,7 @@ static const size_t entry_texts[] = {
     offsetof(struct log_entry, client),   offsetof(struct log_entry, method), offsetof(struct log_entry, target),
     offsetof(struct log_entry, version),  offsetof(struct log_entry, line),   offsetof(struct log_entry, host),
     offsetof(struct log_entry, referrer), offsetof(struct log_entry, agent),  offsetof(struct log_entry, site),
-    offsetof(struct log_entry, server),   offsetof(struct log_entry, tls),
+    offsetof(struct log_entry, server),   offsetof(struct log_entry, tls),    offsetof(struct log_entry, user),
 };
 
 static struct span *text_of(struct log_entry *entry, unsigned index)

@@ -367,6 +367,12 @@ enum http_ranges {
 enum http_ranges http_ranges_parse(struct span value, uint64_t size_bytes, struct http_range ranges[HTTP_RANGES_MOST],
                                    unsigned *count) MUST_CHECK;
 
+/* ---- passwords (RFC 7617) -------------------------------------------------------------------------------------- */
+
+/* Reads the value of an Authorization field: "Basic", name and password in base64. Both stand in `memory` then, up to `room` bytes
+ * together with the colon between them, and have no control byte; the name has no colon. False: it is none, or does not fit. */
+bool http_basic_read(struct span value, char *memory, size_t room, struct span *name, struct span *password) MUST_CHECK;
+
 /* ---- writing -------------------------------------------------------------------------------------------------- */
 
 /* Collects a head in `memory`; with `parts`, long kept runs and references are not copied but pointed to, so the input must stay

@@ -31,7 +31,7 @@ needs_root = pytest.mark.skipif(not can_mount(), reason="mounting is not allowed
 # Apache's own regular expression for its combined format (as in every log analyser), then noah's fields.
 COMBINED = re.compile(r'(\S+) (\S+) (\S+) \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] "([^"]*)" (\d{3}) (\d+|-) "([^"]*)" "([^"]*)"'
                       r'((?: [a-z]+=[^" ]+)+)(?: cause="([^"]*)")?\Z')
-MEMBERS = {"time", "client", "method", "target", "protocol", "line", "host", "status", "bytes", "referrer", "agent", "site", "server", "retries",
+MEMBERS = {"time", "client", "user", "method", "target", "protocol", "line", "host", "status", "bytes", "referrer", "agent", "site", "server", "retries",
            "read_us", "queue_us", "connect_us", "first_us", "total_us", "in", "out", "tls", "ref", "end", "cause"}
 
 
