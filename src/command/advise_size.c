@@ -179,6 +179,7 @@ static void measure(const struct advise_machine *machine, struct advise_program 
 		const struct advise_process *process = &machine->processes[i];
 		if (!is_member(program, process))
 			continue;
+		most_threads = process->threads > most_threads ? process->threads : most_threads;
 		if (limits != NULL && limits[i] < program->limit_bytes)
 			program->limit_bytes = limits[i];
 		if (is_parent(machine, program, process->pid)) {
@@ -188,7 +189,6 @@ static void measure(const struct advise_machine *machine, struct advise_program 
 		}
 		sizes[program->workers++] = process->bytes;
 		sum += process->bytes;
-		most_threads = process->threads > most_threads ? process->threads : most_threads;
 	}
 	if (program->workers > 0) {
 		unsigned quarter = (program->workers + 3) / 4;

@@ -220,7 +220,37 @@ def test_an_own_page_in_json_and_one_that_is_large(tmp_path):
 
 def test_apps_own_errors_are_passed_on(tmp_path):
     own_pages(tmp_path, sorry_html=OWN)
-    with Site(tmp_path, apps=("web1",), options=f"    errors: {{ 50x: {tmp_path}/sorry.html, 404: {tmp_path}/sorry.html }}") as site:
+    with Site(tmp_path, apps=("web1",), options=f"    errors: {{ 50x: {tmp_path}/sorry.html }}") as site:
         for status in (404, 500, 503):
             answer, page = ask(site, path=f"/status?{status}")
             assert answer.status == status and page == b"web1"
+
+
+def test_which_page_is_for_what(tmp_path):
+    """403 and 404 of noah's own; each has its own page, and what has none is noah's."""
+    os.mkdir(tmp_path / "root")
+    own_pages(tmp_path, refused_html="Refused. {{reference}}", missing_html="Missing. {{reference}}")
+    options = f"""    static: {{ root: {tmp_path}/root, try: none }}
+    errors: {{ 403: {tmp_path}/refused.html, 404: {tmp_path}/missing.html }}
+    routes:
+      - {{ path: /closed, deny: [0.0.0.0/0] }}
+"""
+    with Site(tmp_path, apps=("web1",), options=options) as site:
+        for path, status, words in (("/closed", 403, "Refused. "), ("/nothing.html", 404, "Missing. ")):
+            answer, page = ask(site, path=path)
+            assert answer.status == status and page.decode().startswith(words), (path, answer.status, page)
+            reference = REFERENCE.search(page.decode()).group()
+            site.wait_for_log(rf'"GET {path} HTTP/1.1" {status} .* ref={reference} ')
+            value = json.loads(ask(site, path=path, Accept="application/json")[1])
+            assert value["status"] == status and value["detail"]
+
+
+def test_too_many_requests(tmp_path):
+    own_pages(tmp_path, slow_html="Slower, please. {{reference}}")
+    options = f"    errors: {{ 429: {tmp_path}/slow.html }}\n    requests: 3/1m"
+    with Site(tmp_path, apps=("web1",), options=options) as site:
+        answers = [ask(site) for _ in range(4)]
+        assert [answer.status for answer, _ in answers[:3]] == [200] * 3
+        answer, page = answers[3]
+        assert answer.status == 429 and page.startswith(b"Slower, please. ") and 1 <= int(answer.headers["Retry-After"]) <= 60
+        assert len(answer.headers.get_all("Retry-After")) == 1
