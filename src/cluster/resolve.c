@@ -158,7 +158,7 @@ static void resolve_site(const struct load *load, struct cluster_site *site, uin
 	place_of_site(&place, site);
 	resolve_group(load, &site->group, &place, site->names[0]);
 	if (site->access.realm[0] == '\0')
-		snprintf(site->access.realm, sizeof(site->access.realm), "%s", site->name);
+		memcpy(site->access.realm, site->name, sizeof(site->access.realm)); /* both have CLUSTER_NAME_SIZE */
 	resolve_files(load, &site->files, &site->group, &site->group, AT("sites", site->name, "static", "try"));
 	for (struct cluster_route *route = site->routes; route < site->routes + site->route_count; route++)
 		resolve_route(load, site, route);
