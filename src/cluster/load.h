@@ -68,6 +68,8 @@ void load_validate_timing(struct load *load, const struct cluster_check *check, 
 void load_validate_apps(struct load *load, const struct cluster_app *apps, uint32_t count, const char *const *parts);
 void load_validate_site(struct load *load, const struct cluster_site *site);
 void load_validate_files(struct load *load, const struct cluster_static *files, bool has_apps, struct place *place);
+/* Whether noah looks for files anywhere in the site. */
+bool load_looks_for_files(const struct cluster_site *site);
 /* Keys about apps have no effect in a site with a `page` or only `static`, unless they hold for servers of its routes. */
 void load_validate_no_apps(struct load *load, const struct cluster_site *site, const char *instead);
 /* `of_site`: what holds for the site of a route; NULL for the site itself. */

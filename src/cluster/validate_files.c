@@ -85,12 +85,37 @@ static bool has_servers(const struct load *load, const struct cluster_site *site
 	return false;
 }
 
+bool load_looks_for_files(const struct cluster_site *site)
+{
+	if (site->files.root[0] != '\0')
+		return true;
+	for (const struct cluster_route *route = site->routes; route < site->routes + site->route_count; route++)
+		if (route->files.root[0] != '\0')
+			return true;
+	return false;
+}
+
+/* Its page is small, and always asked for anew. */
+static void report_no_answers(struct load *load, const struct cluster_site *site)
+{
+	static const char *const words[] = {"compress", "expires"};
+	for (unsigned i = 0; i < COUNT_OF(words); i++)
+		if (load_has(load, AT("sites", site->name, words[i])))
+			load_report_at(load, AT("sites", site->name, words[i]),
+			               "has no effect on a `page`, only on files and on answers of apps; take it out");
+}
+
 void load_validate_no_apps(struct load *load, const struct cluster_site *site, const char *instead)
 {
 	static const char *const of_apps[] = {"balance", "hash", "check", "connections", "queue", "slow_start", "sticky", "buffer"};
 	static const char *const timeouts[] = {"connect", "answer"};
 	if (has_servers(load, site))
 		return; /* for which they hold */
+	if (!load_looks_for_files(site))
+		report_no_answers(load, site);
+	if (load_has(load, AT("sites", site->name, "hide_versions")))
+		load_report_at(load, AT("sites", site->name, "hide_versions"),
+		               "has no effect with `%s`: there are no apps; take one of them out", instead);
 	for (unsigned i = 0; i < COUNT_OF(of_apps); i++)
 		if (load_has(load, AT("sites", site->name, of_apps[i])))
 			load_report_at(load, AT("sites", site->name, of_apps[i]),

@@ -162,8 +162,14 @@ static void validate_action(struct load *load, const struct cluster_route *route
 		load_validate_group(load, &route->group, place);
 		return;
 	}
-	bool has_own = load_has(load, place_at(place, "static", NULL)) || FIND_KEY(load, place, answer_keys) != NULL ||
-	               FIND_KEY(load, place, visitor_keys) != NULL;
+	bool has_files = load_has(load, place_at(place, "static", NULL));
+	const char *of_answers = FIND_KEY(load, place, answer_keys);
+	if (has_page && !has_files && of_answers != NULL) {
+		load_report_at(load, place_at(place, of_answers, NULL),
+		               "has no effect on a `page`, only on files and on answers of apps; take it out");
+		return;
+	}
+	bool has_own = has_files || of_answers != NULL || FIND_KEY(load, place, visitor_keys) != NULL;
 	if (has_page && !has_own) {
 		load_report_at(load, place_at(place, NULL, NULL),
 		               "does nothing: the site has a `page`; say `redirect`, `apps` or `static`");

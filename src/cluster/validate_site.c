@@ -101,20 +101,9 @@ static void validate_work(struct load *load, const struct cluster_site *site)
 		    site->name);
 }
 
-/* Whether noah looks for files anywhere in the site. */
-static bool looks_for_files(const struct cluster_site *site)
-{
-	if (site->files.root[0] != '\0')
-		return true;
-	for (const struct cluster_route *route = site->routes; route < site->routes + site->route_count; route++)
-		if (route->files.root[0] != '\0')
-			return true;
-	return false;
-}
-
 static void validate_errors(struct load *load, const struct cluster_site *site)
 {
-	if (load_has(load, AT("sites", site->name, "errors", "404")) && !looks_for_files(site))
+	if (load_has(load, AT("sites", site->name, "errors", "404")) && !load_looks_for_files(site))
 		load_report_at(
 		    load, AT("sites", site->name, "errors", "404"),
 		    "noah itself says 404 only where it looks for files (`static`); an app's own page goes to the visitor as it is");

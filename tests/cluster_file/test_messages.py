@@ -453,7 +453,7 @@ def test_a_site_of_files(check, complaint):
                  "routes: [{ path: /x, body: 1k }]"):
         assert check(HEAD + site.replace("MORE", more))["good"], more
     for more in ("balance: hash", "hash: path", "check: { tcp: true }", "connections: 1", "slow_start: 1s", "sticky: c",
-                 "buffer: { request: 1k }", "timeouts: { answer: 1s }"):
+                 "hide_versions: false", "buffer: { request: 1k }", "timeouts: { answer: 1s }"):
         assert "has no effect with `static`: there are no apps" in complaint(HEAD + site.replace("MORE", more))[2]
         assert check(HEAD + site.replace("MORE", more).replace("/srv", "/srv, try: [web1:8080]"))["good"], more
     assert complaint(HEAD + site.replace("/srv }, MORE", "/srv, try: apps }"))[2] == (
@@ -501,6 +501,16 @@ def test_a_page_with_routes(complaint, check):
         "sites.a.routes: does nothing: the site has a `page`; say `redirect`, `apps` or `static`")
     assert complaint(HEAD + "sites: { a: { page: /p, apps: web1 } }\n")[2] == (
         "sites.a.apps: a site has `apps` or a `page`; take one of them out")
+
+
+def test_what_becomes_of_answers_is_not_said_of_a_page(check, complaint):
+    said = "has no effect on a `page`, only on files and on answers of apps; take it out"
+    for key in ("expires: 1d", "compress: none"):
+        assert complaint(HEAD + f"sites: {{ a: {{ page: /p, {key} }} }}\n")[2].endswith(said)
+        assert complaint(HEAD + f"sites: {{ a: {{ page: /p, routes: [{{ path: /x, {key} }}] }} }}\n")[2].endswith(said)
+        assert check(HEAD + f"sites: {{ a: {{ page: /p, {key}, routes: [{{ path: /x, static: {{ root: /srv }} }}] }} }}\n")["good"]
+        assert check(HEAD + f"sites: {{ a: {{ page: /p, routes: [{{ path: /x, {key}, apps: web1 }}] }} }}\n")["good"]
+    assert check(HEAD + "sites: { a: { page: /p, users: /u, requests: 1/1s, routes: [{ path: /x, allow: web1 }] } }\n")["good"]
 
 
 def test_too_many_pages(complaint, check):
