@@ -63,6 +63,8 @@ bool http_compress_decide_response(struct http_exchange *exchange) MUST_CHECK;
 void http_drop_known(struct http_head *head, enum http_field_name name);
 /* W/"…" in the task's arena of an entity tag; what is weak already as it is; empty: it is malformed, or memory is out. */
 struct span http_weak_tag(struct span tag);
+/* The visitor asks by If-None-Match for the weak form of this strong tag: what he has was compressed on its way. */
+bool http_holds_weakened(const struct http_head *request, struct span tag);
 
 /* ---- the whole of an answer's head (answer_fields.c) -------------------------------------------------------------------- */
 

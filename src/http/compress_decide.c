@@ -176,26 +176,31 @@ bool http_compress_decide(struct http_exchange *exchange, struct span type, bool
 	return begin(exchange, has_length, length);
 }
 
-/* His copy was compressed: then its tag was weakened, and he must find it again (RFC 9111 4.3.4). */
-static void answer_not_modified(struct http_exchange *exchange)
+bool http_holds_weakened(const struct http_head *request, struct span tag)
 {
-	const struct http_head *request = &exchange->request.head;
-	struct span tag = http_value(&exchange->response.head, HTTP_FIELD_ETAG);
-
 	if ((request->present & HTTP_SET(HTTP_FIELD_IF_NONE_MATCH)) == 0 || tag.size == 0 || tag.start[0] != '"')
-		return;
+		return false;
 	for (unsigned i = request->first[HTTP_FIELD_IF_NONE_MATCH]; i < request->field_count; i++) {
 		struct span his = http_text(request, request->fields[i].value);
 		const char *at = request->fields[i].known == HTTP_FIELD_IF_NONE_MATCH && his.size > 0
 		                     ? memmem(his.start, his.size, tag.start, tag.size)
 		                     : NULL;
-		if (at == NULL || at - his.start < 2 || at[-1] != '/' || at[-2] != 'W')
-			continue;
-		weaken_tag(exchange);
-		if (!field_says(&exchange->response.head, HTTP_FIELD_VARY, SPAN("Accept-Encoding")))
-			add_vary(exchange);
-		return;
+		if (at != NULL && at - his.start >= 2 && at[-1] == '/' && at[-2] == 'W')
+			return true;
 	}
+	return false;
+}
+
+/* His copy was compressed: then its tag was weakened, and he must find it again (RFC 9111 4.3.4). */
+static void answer_not_modified(struct http_exchange *exchange)
+{
+	struct http_head *head = &exchange->response.head;
+
+	if (!http_holds_weakened(&exchange->request.head, http_value(head, HTTP_FIELD_ETAG)))
+		return;
+	weaken_tag(exchange);
+	if (!field_says(head, HTTP_FIELD_VARY, SPAN("Accept-Encoding")))
+		add_vary(exchange);
 }
 
 /* Whoever asks, with whatever Accept-Encoding. */

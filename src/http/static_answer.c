@@ -228,7 +228,8 @@ static enum http_outcome answer_empty(struct answer *answer, int status)
 
 	begin(exchange, status, unchanged ? HTTP_BODY_NONE : HTTP_BODY_LENGTH, !unchanged, 0);
 	add_fields(answer, status, span_of(NULL, 0));
-	exchange_add_field(exchange, SPAN("ETag"), answer->tag);
+	bool weakened = unchanged && http_holds_weakened(&exchange->request.head, answer->tag);
+	exchange_add_field(exchange, SPAN("ETag"), weakened ? http_weak_tag(answer->tag) : answer->tag);
 	if (status == 416) {
 		int size = snprintf(answer->number_text, sizeof(answer->number_text), "bytes */%llu",
 		                    (unsigned long long)answer->found->file->size_bytes);

@@ -11,6 +11,7 @@ import zlib
 
 import pytest
 
+from files_site import FilesSite
 from site_of_apps import SANITIZED
 from socket_app import SocketApp, SocketSite, Stream, reset
 from support.noah import wait_for
@@ -546,3 +547,24 @@ def test_versions_are_hidden(site):
         assert answer["x-a"] == "1" and answer["x-b"] == "2" and answer.content() == PAGE
         for name in ("server", "x-powered-by", "x-aspnet-version", "x-aspnetmvc-version"):
             assert names.count(name) == (0 if path == "/" else 2 if name == "x-powered-by" else 1), name
+
+
+# ---- files ------------------------------------------------------------------------------------------------------------
+
+def test_files(tmp_path):
+    """The same decision is taken for what noah serves itself."""
+    with FilesSite(tmp_path, site="    routes:\n      - { types: [css], expires: 30d }") as files:
+        files.put("page.html", PAGE)
+        files.put("style.css", PAGE)
+        files.put("picture.jpg", PAGE)
+        strong = files.ask("/page.html").fields["etag"]
+        for coding in ("gzip", "br", "zstd"):
+            answer = files.ask("/page.html", accept_encoding=coding)
+            assert answer.fields["content-encoding"] == coding and unpack(coding, answer.body) == PAGE
+            assert answer.fields["etag"] == "W/" + strong and answer.fields["vary"] == "Accept-Encoding"
+        unchanged = files.ask("/page.html", accept_encoding="br", if_none_match=f'"x", W/{strong}')
+        assert unchanged.status == 304 and unchanged.fields["etag"] == "W/" + strong, "as he knows it"
+        assert files.ask("/page.html", accept_encoding="br", if_none_match=strong).fields["etag"] == strong
+        assert "content-encoding" not in files.ask("/picture.jpg", accept_encoding="br").fields
+        answer = files.ask("/style.css", accept_encoding="zstd")
+        assert answer.fields["cache-control"] == "max-age=2592000" and unpack("zstd", answer.body) == PAGE
