@@ -201,6 +201,9 @@ static void print_site(const json_t *status, const json_t *site)
 		print_targets(json_object_get(value, "apps"), "requests");
 		print_headroom(value);
 	}
+	if (json_array_size(json_object_get(site, "tried")) > 0)
+		puts("  asked for files that are not here:");
+	print_targets(json_object_get(site, "tried"), "requests");
 }
 
 static void print_numbers(const json_t *status)

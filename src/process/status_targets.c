@@ -175,6 +175,30 @@ static json_t *routes_json(const struct supervisor *supervisor, const struct clu
 	return routes;
 }
 
+static void add_tried(const struct supervisor *supervisor, const struct cluster_group *group, json_t *tried, json_t *targets)
+{
+	for (unsigned i = 0; i < group->app_count; i++) {
+		json_t *target = target_json(supervisor, &group->apps[i], &group->check);
+		if (target == NULL)
+			continue;
+		add_share(supervisor, group, &group->apps[i], target);
+		add_target(targets, target);
+		add_target(tried, target);
+		json_decref(target);
+	}
+}
+
+/* The servers that are asked for files which are not here. No warning when none of them is up: what is here is sent all the
+ * same. */
+static json_t *tried_json(const struct supervisor *supervisor, const struct cluster_site *site, json_t *targets)
+{
+	json_t *tried = json_array();
+	add_tried(supervisor, &site->files.servers, tried, targets);
+	for (unsigned i = 0; i < site->route_count; i++)
+		add_tried(supervisor, &site->routes[i].files.servers, tried, targets);
+	return tried;
+}
+
 json_t *status_sites(const struct supervisor *supervisor, json_t *targets, json_t *warnings)
 {
 	json_t *sites = json_array();
@@ -190,6 +214,7 @@ json_t *status_sites(const struct supervisor *supervisor, json_t *targets, json_
 		json_object_set_new(json, "apps", group_json(supervisor, &site->group, what, targets, warnings));
 		json_object_set_new(json, "headroom", status_headroom(supervisor, &site->group, what, warnings));
 		json_object_set_new(json, "routes", routes_json(supervisor, site, targets, warnings));
+		json_object_set_new(json, "tried", tried_json(supervisor, site, targets));
 		json_object_set_new(json, "page", site->page != 0 ? status_text(site->page_file) : json_null());
 		json_object_set_new(json, "maintenance", status_maintenance(supervisor, site->name));
 		json_array_append_new(sites, json);

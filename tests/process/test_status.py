@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from support.mariadb import free_port, wait_for
-from support.noah import Noah
+from support.noah import Noah, local_address
 from test_processes import App, Site
 
 
@@ -106,3 +106,26 @@ def test_down_is_said_of_a_drained_server_too(tmp_path, app):
         words = noah.command("status").stdout
         shown = next(line for line in words.splitlines() if f"web1:{app.port}" in line)
         assert " down " in shown and ", drained" in shown and "connection refused" in shown
+
+
+def test_servers_that_are_tried_for_files(tmp_path, app):
+    """Those of the site and of its routes, once each; nobody is warned when none of them is up."""
+    address = Site(app).address
+    text = f"""
+cluster: test
+servers: {{ front: {{ address: {address} }}, web1: {{ address: {app.address} }}, gone: {{ address: {local_address()} }} }}
+sites:
+  example.com:
+    on: [front]
+    listen: ["{address}:{free_port(address)}"]
+    apps: [web1:{app.port}]
+    check: {{ tcp: true, every: 1s, timeout: 1s }}
+    static: {{ root: {tmp_path}, try: [gone:1] }}
+    routes: [{{ path: /images/, static: {{ root: {tmp_path}, try: [gone:1, gone:2] }} }}]
+"""
+    with Noah(tmp_path, text) as noah:
+        tried = noah.status()["sites"][0]["tried"]
+        assert [(target["name"], target["health"]) for target in tried] == [("gone:1", "down"), ("gone:2", "down")]
+        assert noah.status()["warnings"] == []
+        words = noah.command("status").stdout
+        assert words.index("asked for files that are not here:\n  gone:1 ") < words.index("  gone:2 ")
