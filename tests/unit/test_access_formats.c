@@ -92,13 +92,32 @@ static void test_combined(void **state)
 	                    " site=example.com server=web1:8080 retries=0 read=0 connect=120 first=146 total=266 in=79 out=181"
 	                    " queue=0 tls=- ref=- end=ok");
 	entry = unparsed(SPAN("GET\x01 \"/"));
-	assert_string_equal(combined(&entry),
-	                    "::1 - - [21/Nov/2026:00:29:20 +0000] \"GET\\x01 \\x22/\" 400 0 \"-\" \"-\""
-	                    " site=- server=- retries=0 read=- connect=- first=- total=9 in=0 out=0 queue=- tls=- ref=- end=bad-request"
-	                    " cause=\"a \\x22cause\\x22\"");
+	assert_string_equal(
+	    combined(&entry),
+	    "::1 - - [21/Nov/2026:00:29:20 +0000] \"GET\\x01 \\x22/\" 400 0 \"-\" \"-\""
+	    " site=- server=- retries=0 read=- connect=- first=- total=9 in=0 out=0 queue=- tls=- ref=- end=bad-request"
+	    " cause=\"a \\x22cause\\x22\"");
 	entry = unparsed(span_of(NULL, 0));
 	entry.status = 0;
 	assert_non_null(strstr(combined(&entry), "] \"-\" 000 0 \"-\" \"-\" site=- "));
+}
+
+/* One word, whatever he is called. */
+static void test_user(void **state)
+{
+	static char longest[LOG_SHORT_MOST + 1];
+	struct log_entry entry = usual();
+	(void)state;
+	entry.user = SPAN("anna");
+	assert_non_null(strstr(combined(&entry), "192.0.2.7 - anna [21/Nov/"));
+	entry.user = SPAN("a b  \"[c]\\ \xc3\xbc\n");
+	assert_non_null(strstr(combined(&entry), "192.0.2.7 - a\\x20b\\x20\\x20\\x22[c]\\x5c\\x20\\xc3\\xbc\\x0a [21/Nov/"));
+	json_t *value = json(&entry);
+	assert_string_equal(member(value, "user"), "a b  \"[c]\\ \xc3\xbc\n");
+	json_decref(value);
+	memset(longest, ' ', sizeof(longest));
+	entry.user = span_of(longest, sizeof(longest));
+	assert_non_null(strstr(combined(&entry), "\\x20\\x20... [21/Nov/"));
 }
 
 static void test_json(void **state)
@@ -248,7 +267,7 @@ static void test_longest(void **state)
 	struct span text = span_of(longest, sizeof longest);
 	(void)state;
 	memset(longest, 1, sizeof longest);
-	entry.client = entry.method = entry.target = entry.host = entry.referrer = entry.agent = text;
+	entry.client = entry.user = entry.method = entry.target = entry.host = entry.referrer = entry.agent = text;
 	entry.line = entry.site = entry.server = entry.tls = entry.reference = entry.end = entry.cause = text;
 	entry.bytes = entry.in = entry.out = INT64_MAX;
 	entry.read_us = entry.queue_us = entry.connect_us = entry.first_us = entry.total_us = INT64_MAX;
@@ -278,13 +297,10 @@ static void test_syslog_prefix(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_combined),
-	    cmocka_unit_test(test_json),
-	    cmocka_unit_test(test_text_that_is_no_utf8),
-	    cmocka_unit_test(test_any_bytes),
-	    cmocka_unit_test(test_every_byte_at_every_place),
-	    cmocka_unit_test(test_journal),
-	    cmocka_unit_test(test_longest),
+	    cmocka_unit_test(test_combined),      cmocka_unit_test(test_user),
+	    cmocka_unit_test(test_json),          cmocka_unit_test(test_text_that_is_no_utf8),
+	    cmocka_unit_test(test_any_bytes),     cmocka_unit_test(test_every_byte_at_every_place),
+	    cmocka_unit_test(test_journal),       cmocka_unit_test(test_longest),
 	    cmocka_unit_test(test_syslog_prefix),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

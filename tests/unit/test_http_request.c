@@ -380,6 +380,32 @@ static void test_framing(void **state)
 	assert_false(is_dropped("My_Own"));
 }
 
+/* What only a proxy may say, in any spelling that a gateway reads as the same; the known ones are the caller's. */
+static void test_proxy_fields(void **state)
+{
+	static const char *const dropped[] = {
+	    "X-Forwarded-Ssl", "x-forwarded-user", "X-FORWARDED-",       "X_Forwarded_For", "X.Forwarded~Proto",
+	    "X-Forwarded",     "Forwarded-For-Ip", "X-Original-URL",     "X-Rewrite-Url",   "x_client_ip",
+	    "Client-IP",       "True-Client-IP",   "CF-Connecting-IPv6", "Front-End-Https", "Fastly-SSL",
+	    "Remote-User",     "SSL-Client-Cert",  "X-SSL-Verify",       "Proxy",           "X-Real.IP",
+	};
+	static const char *const kept[] = {
+	    "X-Forwarded-For",  "X-Forwarded-Proto", "X-Real-IP", "Forwarded",  "X-Forward",
+	    "X-Forwardeds",     "Proxy-Kind",        "X-Proxy",   "Client-IPs", "Xclient-IP",
+	    "X-Requested-With", "Sec-Fetch-Mode",    "DNT",       "X",          "Priority",
+	};
+	char text[256];
+
+	for (unsigned i = 0; i < COUNT_OF(dropped) + COUNT_OF(kept); i++) {
+		bool drop = i < COUNT_OF(dropped);
+		const char *name = drop ? dropped[i] : kept[i - COUNT_OF(dropped)];
+		snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: a\r\n%s: x\r\n\r\n", name);
+		accept_text(text);
+		assert_int_equal(is_dropped(name), drop);
+	}
+	(void)state;
+}
+
 static void test_connection(void **state)
 {
 	(void)state;
@@ -561,6 +587,7 @@ int main(void)
 	    cmocka_unit_test(test_framing),       cmocka_unit_test(test_connection),
 	    cmocka_unit_test(test_expectations),  cmocka_unit_test(test_bounds),
 	    cmocka_unit_test(test_early_refusal), cmocka_unit_test(test_tables),
+	    cmocka_unit_test(test_proxy_fields),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
