@@ -462,7 +462,7 @@ const struct key keys[] = {
     {.path = "visitors.exempt[]", .type = KEY_NETWORK, ELEMENT(cluster, visitors.exempt.list)},
 
     SECTION_ROW("front_ends", OWN_OTHERWISE("none: who connects is the visitor"),
-                "Proxies in front of noah, whose word about the visitor's address is taken.",
+                "Proxies in front of the sites, whose word about the visitor's address is taken.",
                 "{ from: [192.0.2.0/24, web1], only: true }"),
     {.path = "front_ends.from",
      .type = KEY_LIST,

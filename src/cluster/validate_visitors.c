@@ -89,8 +89,18 @@ static void validate_front_ends(struct load *load)
 		}
 }
 
+/* Both are about HTTP. */
+static void validate_sites(struct load *load)
+{
+	static const char *const parts[] = {"visitors", "front_ends"};
+	for (unsigned i = 0; i < COUNT_OF(parts); i++)
+		if (load_has(load, AT(parts[i])) && !load_has(load, AT("sites")))
+			load_report_at(load, AT(parts[i]), "is about `sites`, and there are none; take it out");
+}
+
 void load_validate_visitors(struct load *load)
 {
+	validate_sites(load);
 	validate_limits(load);
 	validate_front_ends(load);
 }

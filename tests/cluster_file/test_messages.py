@@ -429,6 +429,12 @@ def test_of_all_sites(complaint, line, what):
     assert what in said and at_line == SITE_END + 1
 
 
+def test_what_is_about_sites_needs_some(complaint):
+    text = HEAD + "services: { s: { listen: 22, servers: web1:22 } }\n"
+    for line in ("visitors: { connections: 5 }", "front_ends: { from: web1 }"):
+        assert complaint(f"{text}{line}\n")[2] == f"{line.split(':')[0]}: is about `sites`, and there are none; take it out"
+
+
 GOOD_IN_SITE = [
     "static: { root: /srv, try: web1 }", "static: { root: /srv/, match: [jpg, foo], index: [index.html, README], try: [web2, web1:8080] }",
     "allow: ['::ffff:10.0.0.0/104', 10.128.0.0/9, '::/0', front]", "deny: [0.0.0.0/0, '::/0']", "expires: 0\n    requests: none",
