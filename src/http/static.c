@@ -45,7 +45,7 @@ enum http_outcome static_outcome(struct http_exchange *exchange, enum files_resu
 
 enum files_result static_open(struct http_exchange *exchange, struct span name, struct files_file **file)
 {
-	return files_open(exchange->core->files, exchange->files->root, name, exchange->limits->answer_timeout_ms, file);
+	return files_open(exchange->core->files, exchange->files->root, name, STATIC_DISK_MS, file);
 }
 
 /* ---- names ----------------------------------------------------------------------------------------------------------- */
@@ -189,8 +189,7 @@ static enum http_outcome find(struct http_exchange *exchange, struct static_foun
 	struct span ending = files_ending(name);
 	if (ending.size > 0 && cluster_is_private_type(ending))
 		return OUTCOME_NOT_FOUND;
-	enum files_result result =
-	    files_look(exchange->core->files, exchange->files->root, name, exchange->limits->answer_timeout_ms);
+	enum files_result result = files_look(exchange->core->files, exchange->files->root, name, STATIC_DISK_MS);
 	return result == FILES_DIRECTORY ? add_slash(exchange) : static_outcome(exchange, result);
 }
 

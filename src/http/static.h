@@ -13,6 +13,7 @@
 
 #include "http/http_private.h"
 
+#define STATIC_DISK_MS     15000           /* how long a disk may take for one answer */
 #define STATIC_PIECE_BYTES NET_BUFFER_SIZE /* read at once, where the kernel cannot send by itself */
 
 /* What is sent. */

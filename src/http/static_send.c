@@ -37,7 +37,7 @@ static enum http_outcome read_piece(struct http_exchange *exchange, struct files
 {
 	if (!buffer_hold(buffer))
 		return OUTCOME_NO_RESOURCES;
-	return static_outcome(exchange, files_read(file, offset, buffer->memory, size, exchange->limits->answer_timeout_ms));
+	return static_outcome(exchange, files_read(file, offset, buffer->memory, size, STATIC_DISK_MS));
 }
 
 static enum http_outcome send_pieces(struct http_exchange *exchange, struct files_file *file, uint64_t offset, uint64_t size,
@@ -89,7 +89,7 @@ static enum http_outcome send_windows(struct http_exchange *exchange, struct fil
 		size_t warm;
 		if (round % WINDOWS_AT_ONCE == 0 && task_yield() == WAIT_CANCELLED)
 			return OUTCOME_STOPPING;
-		outcome = static_outcome(exchange, files_warm(file, offset, size, exchange->limits->answer_timeout_ms, &warm));
+		outcome = static_outcome(exchange, files_warm(file, offset, size, STATIC_DISK_MS, &warm));
 		if (outcome == OUTCOME_OK)
 			outcome = send_window(exchange, file, offset, warm);
 		offset += warm;

@@ -46,7 +46,6 @@ enum http_outcome static_try(struct http_exchange *exchange)
 		return OUTCOME_NOT_FOUND;
 	uint32_t asked = find_self(exchange, group);
 	enum http_outcome outcome = OUTCOME_NOT_FOUND;
-	bool nobody_has_it = __builtin_popcount(asked) == (int)group->target_count;
 	exchange->group = group;
 	exchange->trying = true;
 	for (uint32_t i = 0; i < group->target_count && outcome == OUTCOME_NOT_FOUND; i++) {
@@ -54,11 +53,9 @@ enum http_outcome static_try(struct http_exchange *exchange)
 		exchange->tries = 0;
 		exchange->retry_paid = exchange->sent = exchange->sent_ever = exchange->impatient = false;
 		outcome = http_attempt(exchange);
-		if (outcome == OUTCOME_NOT_FOUND) {
-			nobody_has_it = true;
+		if (outcome == OUTCOME_NOT_FOUND)
 			asked |= upstream_bit(group, exchange->target);
-		}
 	}
 	/* Those that are down are not part of the site now: what the others say counts. */
-	return outcome == OUTCOME_NO_SERVER && nobody_has_it ? OUTCOME_NOT_FOUND : outcome;
+	return outcome == OUTCOME_NO_SERVER ? OUTCOME_NOT_FOUND : outcome;
 }
