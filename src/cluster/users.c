@@ -13,6 +13,9 @@
 #define BCRYPT_COST_MOST 14u      /* about a second */
 #define SHA_ROUNDS_MOST  1000000u /* the same */
 #define USER_NAME_MOST   255u
+/* Of yescrypt: cost 8 of 11, which takes 128 MB and about as long. As letters, which are in the order of their values. */
+#define YESCRYPT_SIZE_MOST  'C'
+#define YESCRYPT_BLOCK_MOST 'T'
 
 /* Letters of hashes. */
 static size_t count_letters(struct span text)
@@ -59,13 +62,16 @@ static const char *find_sha_fault(struct span rest, size_t hash_size)
 	return rounds > SHA_ROUNDS_MOST ? "takes too long to check (more than 1000000 rounds)" : NULL;
 }
 
-/* "PARAMETERS$SALT$HASH" (crypt(5)). */
+/* "PARAMETERS$SALT$HASH" (crypt(5)); the parameters as passwd and mkpasswd write them: "j9T". */
 static const char *find_yescrypt_fault(struct span rest)
 {
 	struct span parameters = span_cut(&rest, '$'), salt = rest.start == NULL ? rest : span_cut(&rest, '$');
-	bool good = rest.start != NULL && parameters.size > 0 && count_letters(parameters) == parameters.size &&
-	            count_letters(salt) == salt.size && is_all_letters(rest, 43);
-	return good ? NULL : "is not whole";
+	if (rest.start == NULL || count_letters(salt) != salt.size || !is_all_letters(rest, 43))
+		return "is not whole";
+	if (!is_all_letters(parameters, 3) || parameters.start[0] != 'j')
+		return "is hashed in a way that noah does not know";
+	bool costly = parameters.start[1] > YESCRYPT_SIZE_MOST || parameters.start[2] > YESCRYPT_BLOCK_MOST;
+	return costly ? "takes too much time and memory to check (cost more than 8)" : NULL;
 }
 
 /* What is wrong with what stands behind the colon; NULL when nothing is. */

@@ -29,7 +29,8 @@ def fixture_users(check, tmp_path):
     return do
 
 
-@pytest.mark.parametrize("hashed", [BCRYPT, BCRYPT.replace("2y", "2b"), BCRYPT.replace("2y", "2a"), SHA256, SHA512, YESCRYPT])
+@pytest.mark.parametrize("hashed", [BCRYPT, BCRYPT.replace("2y", "2b"), BCRYPT.replace("2y", "2a"), SHA256, SHA512, YESCRYPT, YESCRYPT.replace("j9T", "jCT"),
+                                    YESCRYPT.replace("j9T", "j75")])
 def test_hashes_that_are_known(users, hashed):
     assert users(f"anna:{hashed}\n") is None
     assert users(f"# of the office\r\n\r\nanna:{hashed}\r\nbob b.@example:{hashed}") is None
@@ -49,6 +50,9 @@ WRONG = [
     ("$2\0$05$" + "a" * 53, "is hashed in a way that noah does not know"),
     (SHA256[:-1], "is not whole"), (SHA512 + "x", "is not whole"), (SHA512.replace("rounds=", "rounds=x"), "is not whole"),
     (YESCRYPT[:-1], "is not whole"), ("$y$j9T", "is not whole"), ("$5$" + "b" * 43, "is not whole"),
+    (YESCRYPT.replace("j9T", "jDT"), "takes too much time and memory to check (cost more than 8)"),
+    (YESCRYPT.replace("j9T", "j9U"), "takes too much time and memory to check (cost more than 8)"),
+    (YESCRYPT.replace("j9T", "j9T0"), "is hashed in a way that noah does not know"),
     (BCRYPT.replace("$05$", "$15$"), "takes too long to check (cost more than 14)"),
     (SHA512.replace("=10000$", "=1000001$"), "takes too long to check (more than 1000000 rounds)"),
 ]
