@@ -16,7 +16,7 @@ import time
 
 import pytest
 from h2_frames import DATA, END_STREAM, HEADERS, Visitor, request_fields, status_of
-from site_of_apps import Site
+from site_of_apps import SANITIZED, Site
 from socket_app import SocketSite
 from support.noah import Noah, local_address, free_port, run_noah, wait_for
 
@@ -393,6 +393,88 @@ def test_upgrade_keeps_bans_counts_and_connections(tmp_path):
         assert ask(site, OTHER).status == 200
         upgrade(site.noah)
         assert sorted(bans(site.noah)) == [BAD, GOOD]
+
+
+# ---- a million addresses -----------------------------------------------------------------------------------------------------
+
+
+def resident_bytes(pid):
+    """Of the table of addresses, in this process."""
+    found, inside = 0, False
+    with open(f"/proc/{pid}/smaps", encoding="ascii") as file:
+        for line in file:
+            if re.match("^[0-9a-f]+-", line):
+                inside = "noah-guard" in line
+            elif inside and line.startswith("Rss:"):
+                found += int(line.split()[1]) * 1024
+    return found
+
+
+def ask_for_many(address, port, numbers):
+    """One pipelined request of each of these visitors, through a front end; returns how many answers came."""
+    with socket.create_connection((address, port), 60, ("127.0.0.1", 0)) as visitor:
+        answers = []
+
+        def read():
+            rest = b""
+            while piece := visitor.recv(1 << 20):
+                rest += piece
+                answers.append(rest.count(b"HTTP/1.1 200 "))
+                rest = rest[-12:]  # one less than what is counted
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        for first in range(0, len(numbers), 500):
+            visitor.sendall(b"".join(b"GET / HTTP/1.1\r\nHost: example.com\r\nX-Forwarded-For: %d.%d.%d.%d\r\n\r\n"
+                                     % (11 + (i >> 20), i >> 12 & 255, i >> 4 & 255, i & 15) for i in numbers[first:first + 500]))
+        visitor.shutdown(socket.SHUT_WR)
+        reader.join()
+        return sum(answers)
+
+
+def test_a_million_addresses(tmp_path):
+    """Each is counted, in less than 64 MB; who was banned stays so, and others are answered meanwhile."""
+    count = 1000000 if not SANITIZED else 50000
+    address, page = local_address(), tmp_path / "page.html"
+    port = free_port(address)
+    page.write_text("x")
+    text = f"""
+cluster: example.com
+servers:
+  front: {{ address: {address} }}
+sites:
+  example.com:
+    on: [front]
+    listen: ["{address}:{port}"]
+    page: {page}
+visitors: {{ requests: 10/1h, ban: 1h, exempt: [{GOOD}] }}
+front_ends: {{ from: [127.0.0.1], address: forwarded-for }}
+"""
+
+    class Here:
+        pass
+
+    Here.address, Here.port = address, port
+    with Noah(tmp_path, text, arguments=["--threads", "2"]) as noah:
+        ban(Here)
+        answered = []
+        threads = [threading.Thread(target=lambda part=part: answered.append(ask_for_many(address, port, range(part, count, 4))))
+                   for part in range(4)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            assert ask(Here, GOOD).status == 200
+        for thread in threads:
+            thread.join()
+        assert sum(answered) == count
+        visitors = noah.status()["visitors"]
+        assert visitors["remembered"] >= count * 0.999 and visitors["banned"] == 1
+        for name in ("traffic", None):
+            resident = resident_bytes(noah.child(name) if name else noah.process.pid)
+            assert 1000000 < resident <= 64000000
+        assert ask(Here, BAD).status == 403
+        assert noah.command("bans").stdout.startswith(BAD)
+        assert ask_for_many(address, port, [0] * 9) == 9 and ask_for_many(address, port, [0]) == 0  # the first one has had his ten
 
 
 # ---- for the administrator ----------------------------------------------------------------------------------------------------
