@@ -17,10 +17,11 @@
 
 #define SOCKETS_MOST 256u
 #define LINE_SIZE    1024u
+#define STATE_LISTEN 0x0au /* in /proc/net/tcp */
 
 /* A listening socket on one of the addresses. */
 struct socket_here {
-	unsigned long long inode;
+	uint64_t inode;
 	unsigned address;
 };
 
@@ -41,12 +42,21 @@ static FILE *open_file(const char *root, const char *format, int pid)
 	return fopen(path, "re");
 }
 
+/* The next of several words with blanks between them; empty at the end. */
+static struct span next_word(struct span *rest)
+{
+	struct span word;
+	*rest = span_trim(*rest);
+	word = span_cut(rest, ' ');
+	return word.start != NULL ? word : span_of("", 0);
+}
+
 /* "Pss:   188 kB": the number in bytes, when the line begins with `name`. */
 static bool read_kilobytes(const char *line, const char *name, uint64_t *bytes)
 {
-	unsigned long long kilobytes;
-	size_t size = strlen(name);
-	if (strncmp(line, name, size) != 0 || sscanf(line + size, " %llu kB", &kilobytes) != 1)
+	struct span rest = span_of_text(line);
+	uint64_t kilobytes;
+	if (!span_equal(next_word(&rest), span_of_text(name)) || !span_to_number(next_word(&rest), UINT64_MAX / 1024, &kilobytes))
 		return false;
 	*bytes = kilobytes * 1024;
 	return true;
@@ -85,16 +95,17 @@ static bool read_memory(const char *root, uint64_t shared_bytes, struct advise_m
 static uint64_t read_limit(const char *root, const char *directory, const char *group, const char *name)
 {
 	char path[PATH_MAX];
-	unsigned long long bytes = UINT64_MAX;
+	char text[32] = "";
+	uint64_t bytes;
 	if (snprintf(path, sizeof path, "%s/sys/fs/cgroup%s%s/%s", root, directory, group, name) >= (int)sizeof path)
 		return UINT64_MAX;
 	FILE *file = fopen(path, "re");
 	if (file == NULL)
 		return UINT64_MAX;
-	if (fscanf(file, "%llu", &bytes) != 1)
-		bytes = UINT64_MAX;
+	bool good = fgets(text, sizeof text, file) != NULL;
 	fclose(file);
-	return bytes;
+	text[strcspn(text, "\n")] = '\0';
+	return good && span_to_number(span_of_text(text), UINT64_MAX, &bytes) ? bytes : UINT64_MAX;
 }
 
 /* A group is bound by those above it too. */
@@ -138,21 +149,21 @@ uint64_t advise_limit_of(const char *root, int pid)
 /* ---- who listens ------------------------------------------------------------------------------------------------------ */
 
 /* "0100007F:1F90", "00000000000000000000000001000000:1F90": words in the machine's byte order. */
-static bool read_address(const char *text, struct address *address)
+static bool read_address(struct span text, struct address *address)
 {
 	struct sockaddr_in6 six = {.sin6_family = AF_INET6};
 	struct sockaddr_in four = {.sin_family = AF_INET};
-	size_t size = strcspn(text, ":");
-	unsigned port;
+	struct span host = span_cut(&text, ':');
+	uint64_t port, word;
 	uint32_t words[4] = {0};
-	if ((size != 8 && size != 32) || sscanf(text + size, ":%4X", &port) != 1)
+	if ((host.size != 8 && host.size != 32) || !span_to_hex_number(text, UINT16_MAX, &port))
 		return false;
-	for (size_t i = 0; i < size / 8; i++) {
-		char word[9] = "";
-		memcpy(word, text + 8 * i, 8);
-		words[i] = (uint32_t)strtoul(word, NULL, 16);
+	for (size_t i = 0; i < host.size / 8; i++) {
+		if (!span_to_hex_number(span_of(host.start + 8 * i, 8), UINT32_MAX, &word))
+			return false;
+		words[i] = (uint32_t)word;
 	}
-	if (size == 8) {
+	if (host.size == 8) {
 		four.sin_addr.s_addr = words[0];
 		four.sin_port = htons((uint16_t)port);
 		address_from_sockaddr((const struct sockaddr *)&four, sizeof four, address);
@@ -180,20 +191,28 @@ static bool serves(const struct address *here, const struct address *wanted)
 	return address_equal(here, wanted);
 }
 
+/* "0: 0100007F:1F90 00000000:0000 0A 0:0 0:0 0 0 0 1001 …": local address, state and inode of one that listens. */
+static bool read_socket(struct span line, struct address *here, uint64_t *inode)
+{
+	struct span words[10];
+	uint64_t state;
+	for (unsigned i = 0; i < COUNT_OF(words); i++)
+		words[i] = next_word(&line);
+	return span_to_hex_number(words[3], UINT8_MAX, &state) && state == STATE_LISTEN && read_address(words[1], here) &&
+	       span_to_number(words[9], UINT64_MAX, inode);
+}
+
 static void read_sockets(const char *root, const char *name, struct advise_address *addresses, unsigned address_count,
                          struct sockets *sockets)
 {
-	char line[LINE_SIZE], local[64];
-	unsigned state;
-	unsigned long long inode;
+	char line[LINE_SIZE];
+	uint64_t inode;
 	struct address here;
 	FILE *file = open_file(root, name, 0);
 	if (file == NULL)
 		return;
 	while (fgets(line, sizeof line, file) != NULL) {
-		if (sscanf(line, " %*d: %63s %*s %X %*s %*s %*s %*d %*d %llu", local, &state, &inode) != 3 ||
-		    state != 0x0a || /* LISTEN */
-		    !read_address(local, &here))
+		if (!read_socket(span_of_text(line), &here, &inode))
 			continue;
 		for (unsigned i = 0; i < address_count && sockets->count < SOCKETS_MOST; i++) {
 			if (!serves(&here, &addresses[i].address))
@@ -205,6 +224,13 @@ static void read_sockets(const char *root, const char *name, struct advise_addre
 	fclose(file);
 }
 
+/* "socket:[1001]" */
+static bool read_inode(struct span link, uint64_t *inode)
+{
+	struct span kind = span_cut(&link, '[');
+	return span_equal(kind, SPAN("socket:")) && span_to_number(span_cut(&link, ']'), UINT64_MAX, inode);
+}
+
 /* Bits of the addresses whose sockets a process has open. */
 static uint64_t held_by(const char *root, int pid, const struct sockets *sockets)
 {
@@ -213,14 +239,11 @@ static uint64_t held_by(const char *root, int pid, const struct sockets *sockets
 	snprintf(path, sizeof path, "%s/proc/%d/fd", root, pid);
 	DIR *directory = opendir(path);
 	const struct dirent *entry;
-	unsigned long long inode;
+	uint64_t inode;
 	while (directory != NULL && (entry = readdir(directory)) != NULL) {
 		snprintf(link, sizeof link, "%s/%s", path, entry->d_name);
 		ssize_t size = readlink(link, target, sizeof target - 1);
-		if (size <= 0)
-			continue;
-		target[size] = '\0';
-		if (sscanf(target, "socket:[%llu]", &inode) != 1)
+		if (size <= 0 || !read_inode(span_of(target, (size_t)size), &inode))
 			continue;
 		for (unsigned i = 0; i < sockets->count; i++)
 			if (sockets->list[i].inode == inode)
@@ -247,8 +270,17 @@ static bool read_stat(const char *root, struct advise_process *process)
 		return false;
 	*end = '\0';
 	snprintf(process->name, sizeof process->name, "%.31s", begin + 1);
-	return sscanf(end + 1, " %*c %d %d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %u", &process->parent,
-	              &process->group, &process->threads) == 3;
+	struct span words[18], rest = span_of_text(end + 1); /* from the state on */
+	uint64_t parent, group, threads;
+	for (unsigned i = 0; i < COUNT_OF(words); i++)
+		words[i] = next_word(&rest);
+	if (!span_to_number(words[1], INT_MAX, &parent) || !span_to_number(words[2], INT_MAX, &group) ||
+	    !span_to_number(words[17], UINT32_MAX, &threads))
+		return false;
+	process->parent = (int)parent;
+	process->group = (int)group;
+	process->threads = (unsigned)threads;
+	return true;
 }
 
 /* True: it has memory of its own; otherwise it is the kernel's or has ended. *refused: it may not be looked at. */

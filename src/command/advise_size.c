@@ -174,8 +174,10 @@ static bool is_parent(const struct advise_machine *machine, const struct advise_
 static void measure(const struct advise_machine *machine, struct advise_program *program, const uint64_t *limits)
 {
 	uint64_t *sizes = calloc(machine->count + 1, sizeof *sizes), sum = 0, large = 0;
-	unsigned most_threads = 0;
-	for (unsigned i = 0; i < machine->count && sizes != NULL; i++) {
+	unsigned most_threads = 0, workers = 0;
+	if (sizes == NULL)
+		return;
+	for (unsigned i = 0; i < machine->count; i++) {
 		const struct advise_process *process = &machine->processes[i];
 		if (!is_member(program, process))
 			continue;
@@ -187,15 +189,16 @@ static void measure(const struct advise_machine *machine, struct advise_program 
 			program->others_bytes += process->bytes;
 			continue;
 		}
-		sizes[program->workers++] = process->bytes;
+		sizes[workers++] = process->bytes;
 		sum += process->bytes;
 	}
-	if (program->workers > 0) {
-		unsigned quarter = (program->workers + 3) / 4;
-		qsort(sizes, program->workers, sizeof *sizes, compare_sizes);
+	program->workers = workers;
+	if (workers > 0) {
+		unsigned quarter = 1 + (workers - 1) / 4;
+		qsort(sizes, workers, sizeof *sizes, compare_sizes);
 		for (unsigned i = 0; i < quarter; i++)
 			large += sizes[i];
-		program->average_bytes = sum / program->workers;
+		program->average_bytes = sum / workers;
 		program->large_bytes = large / quarter;
 	}
 	free(sizes);
@@ -289,13 +292,14 @@ static void share_out(struct advise_report *report)
 /* ---- connections ------------------------------------------------------------------------------------------------------------
  */
 
+/* Programs that get a part of what is left; at least 1, as one of them asks. */
 static unsigned sized_programs(const struct advise_report *report)
 {
 	unsigned count = 0;
 	for (unsigned i = 0; i < report->program_count; i++)
 		count += report->programs[i].model == ADVISE_ONE_EACH ||
 		         (report->programs[i].model == ADVISE_MANY && report->pool.workers > 0);
-	return count;
+	return count > 0 ? count : 1;
 }
 
 /* What one request of it needs: its own process, one of PHP's pools, or both. */

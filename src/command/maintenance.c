@@ -30,7 +30,7 @@ static bool read_time(const char *text, char *out, size_t size)
 			continue;
 		if (!span_to_number(digits, UINT64_C(366) * 24 * 3600 * 1000 / units[i].ms, &count) || count == 0)
 			return false;
-		snprintf(out, size, "%llu", (unsigned long long)(count * units[i].ms));
+		snprintf(out, size, "%llu", (unsigned long long)count * units[i].ms);
 		return true;
 	}
 	return false;
