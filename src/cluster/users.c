@@ -57,7 +57,8 @@ static const char *find_sha_fault(struct span rest, size_t hash_size)
 			return "is not whole";
 	}
 	struct span salt = span_cut(&rest, '$');
-	if (salt.size > 16 || rest.start == NULL || !is_all_letters(rest, hash_size))
+	if (salt.size == 0 || salt.size > 16 || count_letters(salt) != salt.size || rest.start == NULL ||
+	    !is_all_letters(rest, hash_size))
 		return "is not whole";
 	return rounds > SHA_ROUNDS_MOST ? "takes too long to check (more than 1000000 rounds)" : NULL;
 }
