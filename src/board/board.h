@@ -139,49 +139,51 @@ _Static_assert(sizeof(struct board_database) == 1024, "the stride of databases i
 
 /* Counters of one traffic thread: only it writes them (relaxed adds), everyone reads and sums. A new one goes to the end; one
  * that is not needed any more keeps its line. At most BOARD_COUNTERS_ROOM. */
-#define BOARD_COUNTERS(X)                                                               \
-	X(connections_accepted, "HTTP connections accepted")                                \
-	X(connections_open, "HTTP connections open now")                                    \
-	X(requests, "HTTP requests answered")                                               \
-	X(answers_1xx, "interim answers")                                                   \
-	X(answers_2xx, "answers 2xx")                                                       \
-	X(answers_3xx, "answers 3xx")                                                       \
-	X(answers_4xx, "answers 4xx")                                                       \
-	X(answers_5xx, "answers 5xx")                                                       \
-	X(requests_failed, "requests that ended without a whole answer")                    \
-	X(retries, "requests tried again on another connection or server")                  \
-	X(server_connections_opened, "connections opened to apps")                          \
-	X(server_connections_reused, "requests sent on a pooled connection")                \
-	X(sessions_accepted, "SQL sessions accepted")                                       \
-	X(sessions_open, "SQL sessions open now")                                           \
-	X(sessions_refused, "SQL logins refused")                                           \
-	X(statements, "SQL statements")                                                     \
-	X(statements_read, "statements that only read")                                     \
-	X(reads_replica, "reads answered by a replica")                                     \
-	X(reads_waited, "reads that waited for a replica to catch up")                      \
-	X(reads_too_late, "reads sent to the primary because no replica caught up in time") \
-	X(reads_stale, "reads answered while the primary could not be asked")               \
-	X(positions_asked, "questions for the primary's position")                          \
-	X(statements_rerun, "reads run again elsewhere after a server was lost")            \
-	X(statements_failed, "statements refused or lost, with an error from noah")         \
-	X(log_lines_lost, "lines of the access log that could not be written")              \
-	X(queue_waited, "requests and tunnels that had to wait for a connection to an app") \
-	X(queue_refused, "those that found its queue full")                                 \
-	X(queue_timeouts, "those that waited for too long")                                 \
-	X(tunnels_open, "HTTP connections that have become tunnels, open now")              \
-	X(services_accepted, "connections of TCP services accepted")                        \
-	X(services_open, "connections of TCP services open now")                            \
-	X(services_failed, "connections of TCP services that failed")                       \
-	X(services_bytes_in, "bytes from clients of TCP services, of ended connections")    \
-	X(services_bytes_out, "bytes to clients of TCP services, of ended connections")     \
-	X(tls_handshakes, "TLS handshakes")                                                 \
-	X(tls_resumed, "those of them that went on with an earlier session")                \
-	X(tls_failed, "TLS handshakes that failed")                                         \
-	X(requests_limited, "requests answered with 429: too many from one address")        \
-	X(requests_banned, "requests answered with 403: their address is banned")           \
-	X(bans, "addresses that were banned for a while")                                   \
-	X(connections_limited, "connections refused: too many from one address")            \
-	X(visitors_uncounted, "requests let in without counting: no room for their address")
+#define BOARD_COUNTERS(X)                                                                \
+	X(connections_accepted, "HTTP connections accepted")                                 \
+	X(connections_open, "HTTP connections open now")                                     \
+	X(requests, "HTTP requests answered")                                                \
+	X(answers_1xx, "interim answers")                                                    \
+	X(answers_2xx, "answers 2xx")                                                        \
+	X(answers_3xx, "answers 3xx")                                                        \
+	X(answers_4xx, "answers 4xx")                                                        \
+	X(answers_5xx, "answers 5xx")                                                        \
+	X(requests_failed, "requests that ended without a whole answer")                     \
+	X(retries, "requests tried again on another connection or server")                   \
+	X(server_connections_opened, "connections opened to apps")                           \
+	X(server_connections_reused, "requests sent on a pooled connection")                 \
+	X(sessions_accepted, "SQL sessions accepted")                                        \
+	X(sessions_open, "SQL sessions open now")                                            \
+	X(sessions_refused, "SQL logins refused")                                            \
+	X(statements, "SQL statements")                                                      \
+	X(statements_read, "statements that only read")                                      \
+	X(reads_replica, "reads answered by a replica")                                      \
+	X(reads_waited, "reads that waited for a replica to catch up")                       \
+	X(reads_too_late, "reads sent to the primary because no replica caught up in time")  \
+	X(reads_stale, "reads answered while the primary could not be asked")                \
+	X(positions_asked, "questions for the primary's position")                           \
+	X(statements_rerun, "reads run again elsewhere after a server was lost")             \
+	X(statements_failed, "statements refused or lost, with an error from noah")          \
+	X(log_lines_lost, "lines of the access log that could not be written")               \
+	X(queue_waited, "requests and tunnels that had to wait for a connection to an app")  \
+	X(queue_refused, "those that found its queue full")                                  \
+	X(queue_timeouts, "those that waited for too long")                                  \
+	X(tunnels_open, "HTTP connections that have become tunnels, open now")               \
+	X(services_accepted, "connections of TCP services accepted")                         \
+	X(services_open, "connections of TCP services open now")                             \
+	X(services_failed, "connections of TCP services that failed")                        \
+	X(services_bytes_in, "bytes from clients of TCP services, of ended connections")     \
+	X(services_bytes_out, "bytes to clients of TCP services, of ended connections")      \
+	X(tls_handshakes, "TLS handshakes")                                                  \
+	X(tls_resumed, "those of them that went on with an earlier session")                 \
+	X(tls_failed, "TLS handshakes that failed")                                          \
+	X(requests_limited, "requests answered with 429: too many from one address")         \
+	X(requests_banned, "requests answered with 403: their address is banned")            \
+	X(bans, "addresses that were banned for a while")                                    \
+	X(connections_limited, "connections refused: too many from one address")             \
+	X(visitors_uncounted, "requests let in without counting: no room for their address") \
+	X(answers_compressed, "answers compressed on their way out")                         \
+	X(compressors_exhausted, "answers sent as they were: all compressors were in use")
 
 /* Upper limits of how long requests took, in microseconds, for BOARD_SITE_COUNTERS: each request counts in the first one that it
  * does not exceed, or in none. Fixed for ever: a counter's meaning does not change. */

@@ -159,8 +159,11 @@ static bool begin(struct http_exchange *exchange, bool has_length, uint64_t leng
 		return false;
 	if (exchange->request.method != HTTP_METHOD_HEAD) {
 		coded->compressor = http_compressor_take(exchange->core, coding, has_length, length);
-		if (coded->compressor == NULL)
+		if (coded->compressor == NULL) {
+			BOARD_COUNT(exchange->core->lane, compressors_exhausted, 1);
 			return false;
+		}
+		BOARD_COUNT(exchange->core->lane, answers_compressed, 1);
 	}
 	exchange->coded = coded;
 	exchange_add_field(exchange, SPAN("Content-Encoding"), http_coding_token(coding));

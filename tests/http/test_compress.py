@@ -440,6 +440,7 @@ def test_many_at_once(site):
         return True
 
     site.app.pages["/"] = page
+    before, compressed = site.noah.counter("compressors_exhausted"), site.noah.counter("answers_compressed")
     streams = [Stream(site.socket(60)) for _ in range(200)]
     try:
         for stream in streams:
@@ -449,6 +450,7 @@ def test_many_at_once(site):
                 assert stream.more()
         coded = [b"\r\nContent-Encoding: gzip\r\n" in stream.buffer for stream in streams]
         assert sum(coded) == 64
+        assert site.noah.counter("compressors_exhausted") - before == 200 - 64
         go.set()
         for stream in streams:
             assert Answer(stream).content() == PAGE * 2
@@ -458,6 +460,7 @@ def test_many_at_once(site):
             stream.close()
     site.page("/")
     assert site.ask("/")["content-encoding"] == "gzip", "all are given back"
+    assert site.noah.counter("answers_compressed") - compressed == 65
 
 
 def test_who_leaves_gives_his_compressor_back(site):
