@@ -381,8 +381,8 @@ static void test_a_million_addresses(void **state)
 	for (uint32_t i = 0; i < million; i++)
 		uncounted += ask_of(stranger(i), 100, 600000, 60000).uncounted;
 	(void)!guard_look(guard, now_us, NULL, 0, &numbers);
-	print_message("a million addresses: %ju bytes in the file, %ju resident, %ju remembered, %ju not counted\n",
-	              (uintmax_t)memory_of_table(), (uintmax_t)resident_bytes(), (uintmax_t)numbers.remembered, (uintmax_t)uncounted);
+	printf("a million addresses: %ju bytes in the file, %ju resident, %ju remembered, %ju not counted\n",
+	       (uintmax_t)memory_of_table(), (uintmax_t)resident_bytes(), (uintmax_t)numbers.remembered, (uintmax_t)uncounted);
 	assert_in_range(numbers.remembered, million / 1000 * 999, million);
 	assert_in_range(resident_bytes(), 1000000, 64000000);
 	assert_in_range(memory_of_table(), 1000000, 64000000);
