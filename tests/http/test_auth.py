@@ -32,9 +32,12 @@ def htpasswd(directory, cost=4):
     run("htpasswd", "-b5", file, "sha512", PASSWORD)
     with open(file, "a", encoding="utf-8") as users:
         users.write("\n# by hand\n")
-        for name, hashed in (("openssl5", run("openssl", "passwd", "-5", PASSWORD)), ("openssl6", run("openssl", "passwd", "-6", PASSWORD)),
-                             ("yescrypt", crypt.crypt(PASSWORD, "$y$j75$abcdefghijklmnopqrstu.$")), ("jürgen", run("openssl", "passwd", "-6", "grün")),
-                             ("two words", run("openssl", "passwd", "-5", PASSWORD)), ("empty", crypt.crypt("", "$5$saltsalt$"))):
+        for name, hashed in (("openssl5", run("openssl", "passwd", "-5", PASSWORD)),
+                             ("openssl6", run("openssl", "passwd", "-6", PASSWORD)),
+                             ("yescrypt", crypt.crypt(PASSWORD, "$y$j75$abcdefghijklmnopqrstu.$")),
+                             ("jürgen", run("openssl", "passwd", "-6", "grün")),
+                             ("two words", run("openssl", "passwd", "-5", PASSWORD)),
+                             ("empty", crypt.crypt("", "$5$saltsalt$"))):
             assert hashed.startswith("$")
             users.write(f"{name}:{hashed}\r\n")
     os.chmod(file, 0o600)
