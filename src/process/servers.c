@@ -76,6 +76,11 @@ static void look_at_group(const struct supervisor *supervisor, const struct clus
 	if (!has_it || !cluster_is_on(walk->on, supervisor->cluster->self))
 		return;
 	const char *what = walk->service != NULL ? "service" : "site";
+	if (walk->files != NULL) { /* what it has is 404 without it, or comes from another one: nobody is refused */
+		snprintf(group, sizeof group, "files of site %s", walk->name);
+		json_array_append_new(sites, json_string(group));
+		return;
+	}
 	if (walk->route == NULL)
 		snprintf(group, sizeof group, "%s %s", what, walk->name);
 	else if (walk->route->path[0] != '\0')

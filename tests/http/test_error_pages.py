@@ -4,6 +4,7 @@ import contextlib
 import html.parser
 import json
 import os
+import random
 import re
 import subprocess
 
@@ -97,6 +98,19 @@ def test_the_form_that_is_preferred(down, accept, content_type):
     answer, page = ask(down, **({} if accept is None else {"Accept": accept}))
     assert (answer.status, answer.headers["Content-Type"]) == (503, content_type)
     assert REFERENCE.search(page.decode())
+
+
+def test_any_accept(down):
+    """Whatever stands in Accept: an answer in one of the forms."""
+    pieces = ["text/html", "text/plain", "application/json", "text/*", "*/*", ";", "q", "=", ",", "0", ".", "1", "0.5", " ", "\t", "999999999999", "-1", "\"", "é"]
+    chance = random.Random(4)
+    with contextlib.closing(down.connect()) as connection:
+        for _ in range(400):
+            accept = "".join(chance.choice(pieces) for _ in range(chance.randrange(40)))
+            connection.request("GET", "/", headers={"Host": "example.com", "Accept": accept.encode("latin-1")})
+            answer = connection.getresponse()
+            page = answer.read()
+            assert answer.status == 503 and answer.headers["Content-Type"] in (HTML, TEXT, "application/json") and REFERENCE.search(page.decode()), accept
 
 
 def test_for_programs(down):
