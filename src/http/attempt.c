@@ -17,7 +17,7 @@ static struct upstream_core *upstream_of(struct http_exchange *exchange)
 
 bool http_attempt_may_repeat(const struct http_exchange *exchange)
 {
-	/* Not even the size line of a first chunk: another server would take for framing what the visitor sent as content. */
+	/* Not even after the size line of a first chunk: another server would take for framing what the visitor sent as content. */
 	return http_method_is_idempotent(exchange->request.method) && !exchange->upload_begun;
 }
 
@@ -217,10 +217,22 @@ static enum http_outcome try_once(struct http_exchange *exchange, struct upstrea
 	return outcome;
 }
 
+/* The server has done its part, and its connection serves others already. */
+static enum http_outcome let_visitor_take_it(struct http_exchange *exchange)
+{
+	enum http_outcome outcome = http_absorb_finish(exchange);
+
+	exchange->answer_whole = outcome == OUTCOME_OK;
+	return outcome;
+}
+
 enum http_outcome http_attempt(struct http_exchange *exchange)
 {
-	enum http_outcome outcome = OUTCOME_NO_SERVER;
+	enum http_outcome outcome = http_hold(exchange);
 
+	if (outcome != OUTCOME_OK)
+		return outcome;
+	outcome = OUTCOME_NO_SERVER;
 	upstream_budget_earn(&exchange->group->budget);
 	http_make_wish(exchange);
 	do { /* at most UPSTREAM_TRIES_MOST times */
@@ -232,5 +244,5 @@ enum http_outcome http_attempt(struct http_exchange *exchange)
 			BOARD_COUNT(exchange->core->lane, retries, 1);
 		outcome = try_once(exchange, &place);
 	} while (may_retry(exchange, outcome));
-	return outcome;
+	return outcome == OUTCOME_OK ? let_visitor_take_it(exchange) : outcome;
 }

@@ -205,8 +205,11 @@ static bool take_body(struct http_exchange *exchange)
 
 /* ---- request after request -------------------------------------------------------------------------------------- */
 
-static enum http_fate choose_fate(const struct http_exchange *exchange)
+static enum http_fate choose_fate(const struct http_exchange *exchange, enum http_outcome outcome)
 {
+	/* The kernel would keep offering him what it holds for minutes. */
+	if (outcome == OUTCOME_VISITOR_STALLED || outcome == OUTCOME_VISITOR_SLOW)
+		return FATE_ABORT;
 	if (exchange->answer_begun && !exchange->answer_whole)
 		return exchange->delimited ? FATE_CLOSE : FATE_ABORT;
 	if (!exchange->answer_whole)
@@ -246,15 +249,16 @@ static enum http_fate serve_one(struct http_client *client, struct http_exchange
 	exchange->visitor = &http1_visitor;
 	exchange->input = &client->stream.input;
 	exchange->changed = &client->stream.watched.readers;
+	exchange->room = &client->stream.watched.writers;
 	exchange->read_before = client->stream.bytes_read - buffer_filled(&client->stream.input);
-	exchange->written_before = client->stream.bytes_written;
+	exchange->written_before = exchange->taken_seen = client->stream.bytes_written;
 	enum http_outcome outcome = read_request(exchange);
 	if (outcome == OUTCOME_NOTHING)
 		return exchange->keep ? FATE_KEEP : FATE_CLOSE;
 	if (outcome == OUTCOME_OK)
 		outcome = take_body(exchange) ? http_exchange_run(exchange) : OUTCOME_NO_RESOURCES;
 	http_exchange_conclude(exchange, outcome);
-	return outcome == OUTCOME_TUNNEL ? FATE_TUNNEL : choose_fate(exchange);
+	return outcome == OUTCOME_TUNNEL ? FATE_TUNNEL : choose_fate(exchange, outcome);
 }
 
 static void client_serve(struct http_client *client)

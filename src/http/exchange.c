@@ -39,6 +39,8 @@ void http_exchange_begin(struct http_exchange *exchange, struct http_client *cli
 void http_exchange_end(struct http_exchange *exchange)
 {
 	http_coded_drop(exchange);
+	http_spool_free(&exchange->held);
+	http_spool_free(&exchange->absorbed);
 	http_routes_unref(exchange->routes);
 }
 
@@ -94,7 +96,7 @@ void http_exchange_conclude(struct http_exchange *exchange, enum http_outcome ou
 		status = 502; /* 503 says that it was not carried out, and invites to send it again */
 	if (status != 0 && !exchange->answer_begun) {
 		/* What follows a CONNECT, or an Upgrade, was meant for the far end of a tunnel, and may be of somebody else's making. */
-		exchange->keep = exchange->parsed && exchange->request.keep_alive && exchange_is_uploaded(exchange) &&
+		exchange->keep = exchange->parsed && exchange->request.keep_alive && exchange_is_read(exchange) &&
 		                 exchange->request.method != HTTP_METHOD_CONNECT && !exchange->request.upgrade &&
 		                 !exchange->core->draining && outcome != OUTCOME_STOPPING;
 		answer(exchange, outcome, status);

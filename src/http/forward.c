@@ -4,20 +4,22 @@
  * first.
  *
  * A small request costs two system calls here each way: one write of the head with what has come of the body, one read of the
- * answer's. A body never holds more than the two input buffers; who does not read makes the other side wait.
+ * answer's. What comes before and after, while a visitor is slow, is in hold.c and absorb.c.
  */
 #include "http/http_private.h"
 
 #include <netinet/tcp.h>
 #include <stdio.h>
 
-#define FIRST_BYTES_SHOWN 40u /* of an answer that is none */
+#define FIRST_BYTES_SHOWN 40u             /* of an answer that is none */
+#define HELD_PARTS        8u              /* of a held body that go out with the head, */
+#define HELD_WITH_HEAD    NET_BUFFER_SIZE /* and their size */
 
 static enum http_outcome send_request(struct http_exchange *exchange);
 static enum http_outcome await_answer(struct http_exchange *exchange);
 
-/* The file is missing there too: the next one is asked (static_try.c). The connection can be used again when all of the answer has
- * come already. */
+/* The file is missing there too: the next one is asked (static_try.c). The connection can be used again when all of the answer
+ * has come already. */
 static enum http_outcome pass_over(struct http_exchange *exchange)
 {
 	const struct http_response *response = &exchange->response;
@@ -25,8 +27,7 @@ static enum http_outcome pass_over(struct http_exchange *exchange)
 	size_t here = buffer_filled(input) - exchange->kept_answer_head;
 	uint64_t length = response->framing == HTTP_BODY_LENGTH ? response->length : 0;
 
-	exchange->download.done =
-	    (response->framing == HTTP_BODY_LENGTH || response->framing == HTTP_BODY_NONE) && length <= here;
+	exchange->download.done = (response->framing == HTTP_BODY_LENGTH || response->framing == HTTP_BODY_NONE) && length <= here;
 	if (exchange->download.done)
 		buffer_consume(input, exchange->kept_answer_head + (size_t)length);
 	return OUTCOME_NOT_FOUND;
@@ -83,8 +84,8 @@ static void write_request_head(struct http_writer *writer, const struct http_exc
 	/* A password that noah asked for is for noah. Another noah asks for it too. */
 	if (exchange->user.size > 0 && !exchange->trying)
 		without |= HTTP_SET(HTTP_FIELD_AUTHORIZATION);
-	if (!request->expect_continue)
-		without |= HTTP_SET(HTTP_FIELD_EXPECT); /* of HTTP/1.0: has no meaning (RFC 9110 10.1.1) */
+	if (!request->expect_continue || exchange->continued)
+		without |= HTTP_SET(HTTP_FIELD_EXPECT); /* met here; or of HTTP/1.0: has no meaning (RFC 9110 10.1.1) */
 	if (request->has_max_forwards)
 		without |= HTTP_SET(HTTP_FIELD_MAX_FORWARDS);
 	http_write_request(writer, request, without, span_of_text(exchange->site->name));
@@ -119,10 +120,27 @@ bool http_head_room(struct http_writer *writer, size_t head_size)
 	return true;
 }
 
+/* The beginning of what is held goes out with the head: a small body costs no call of its own. What follows does not wait for the
+ * server to take it (upload.c). Returns its size. */
+static size_t add_held(struct http_exchange *exchange, struct iovec *parts, unsigned *count)
+{
+	size_t size = 0;
+
+	http_spool_rewind(&exchange->held);
+	unsigned held = http_spool_parts(&exchange->held, parts + *count, HELD_PARTS);
+	for (unsigned i = 0; i < held && size < HELD_WITH_HEAD; i++) {
+		struct iovec *part = &parts[(*count)++];
+		if (part->iov_len > HELD_WITH_HEAD - size)
+			part->iov_len = HELD_WITH_HEAD - size;
+		size += part->iov_len;
+	}
+	return size;
+}
+
 static enum http_outcome send_request(struct http_exchange *exchange)
 {
 	char own[HTTP_HEAD_OWN_BYTES];
-	struct iovec parts[HTTP_HEAD_PARTS + 1];
+	struct iovec parts[HTTP_HEAD_PARTS + HELD_PARTS];
 	struct http_writer writer;
 	struct stream *stream = &exchange->server->stream;
 	uint64_t written_before = stream->bytes_written;
@@ -138,15 +156,20 @@ static enum http_outcome send_request(struct http_exchange *exchange)
 		parts[0] = (struct iovec){.iov_base = writer.memory, .iov_len = writer.size};
 		writer.part_count = 1;
 	}
+	size_t of_held = 0;
 	if (exchange->kept_body.size > 0)
 		parts[writer.part_count++] =
 		    (struct iovec){.iov_base = (void *)(uintptr_t)exchange->kept_body.start, .iov_len = exchange->kept_body.size};
+	else if (exchange->held.bytes > 0)
+		of_held = add_held(exchange, parts, &writer.part_count);
 	enum net_result result = stream_write(stream, parts, writer.part_count, exchange->limits->answer_timeout_ms);
 	exchange->sent = stream->bytes_written != written_before;
 	exchange->sent_ever |= exchange->sent;
 	exchange->sent_us = exchange_now_us(exchange);
 	switch (result) {
 	case NET_OK:
+		if (of_held > 0)
+			http_upload_sent_held(exchange, of_held);
 		return OUTCOME_OK;
 	case NET_CANCELLED:
 		return OUTCOME_STOPPING;
@@ -161,17 +184,23 @@ static enum http_outcome send_request(struct http_exchange *exchange)
 
 /* ---- waiting for the server ---------------------------------------------------------------------------------------- */
 
-/* How long the present silence may last, and what it means then. */
-static int64_t silence_limit_ms(const struct http_exchange *exchange, enum http_outcome *meaning)
+/* Everything that has come of the body is on its way to the server. */
+static bool is_visitor_awaited(const struct http_exchange *exchange)
+{
+	return !exchange->upload.done && !exchange->upload_broken && exchange->upload_pending == 0 && exchange->held.left == 0;
+}
+
+/* How long the present silence may go on, and what it means then. */
+static int64_t silence_left_ms(struct http_exchange *exchange, enum http_outcome *meaning)
 {
 	const struct cluster_limits *limits = exchange->limits;
 
-	if (exchange_is_uploaded(exchange) || exchange->upload_broken || exchange->upload_pending > 0) {
+	if (!is_visitor_awaited(exchange)) {
 		*meaning = exchange->answer_begun ? OUTCOME_ANSWER_STALLED : OUTCOME_ANSWER_TIMEOUT;
-		return limits->answer_timeout_ms;
+		return (int64_t)limits->answer_timeout_ms - (int64_t)((exchange_now_us(exchange) - exchange->progress_us) / 1000u);
 	}
 	*meaning = OUTCOME_REQUEST_TIMEOUT;
-	return limits->request_timeout_ms;
+	return http_hold_limit_ms(exchange);
 }
 
 /* A request that must not be sent twice waits on a server that checks found down. It may be alive (taken out of service, and
@@ -188,31 +217,53 @@ static void give_up_soon_if_dead(struct http_exchange *exchange)
 	(void)setsockopt(exchange->server->stream.watched.descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &most_ms, sizeof(most_ms));
 }
 
+/* He was waited for, for his body or to take his answer. */
+static enum http_outcome visitor_waited(struct http_exchange *exchange, bool behind, bool awaited, uint64_t since_us)
+{
+	enum http_outcome outcome = OUTCOME_OK;
+
+	if (awaited)
+		outcome = http_hold_waited(exchange, since_us);
+	if (outcome == OUTCOME_OK && behind)
+		outcome = http_absorb_waited(exchange, since_us);
+	return outcome;
+}
+
 /* Something may have happened to server or visitor: OUTCOME_OK means look again. */
 static enum http_outcome wait_for_any(struct http_exchange *exchange)
 {
-	struct wait_queue *queues[] = {&exchange->server->stream.watched.readers, exchange->changed,
-	                               &exchange->server->stream.watched.writers};
+	struct watched *server = &exchange->server->stream.watched;
+	struct wait_queue *queues[WAIT_ANY_MOST] = {&server->readers, exchange->changed};
+	unsigned count = 2;
 	enum http_outcome meaning;
-	int64_t limit_ms = silence_limit_ms(exchange, &meaning);
-	int64_t left_ms = limit_ms - (int64_t)((exchange_now_us(exchange) - exchange->progress_us) / 1000u);
+	uint64_t since_us = exchange_now_us(exchange);
+	bool behind = exchange->answer_begun && exchange->visitor->is_behind(exchange);
+	bool awaited = is_visitor_awaited(exchange);
 	bool look = !exchange->answer_begun && exchange_is_uploaded(exchange); /* now and then, whether the server has died */
+	int64_t left_ms = silence_left_ms(exchange, &meaning);
 
 	/* Before the wait: he may have left while there was something else to wait for. */
 	if (exchange->visitor->is_gone(exchange))
 		return OUTCOME_VISITOR_GONE;
 	if (left_ms <= 0)
 		return meaning;
-	switch (task_wait_any(queues, exchange->upload_pending > 0 ? 3 : 2,
-	                      look && left_ms > HTTP_DOWN_SLICE_MS ? HTTP_DOWN_SLICE_MS : left_ms)) {
+	if (exchange->upload_pending > 0 || exchange->held.left > 0)
+		queues[count++] = &server->writers;
+	if (behind) {
+		int64_t limit_ms = http_absorb_limit_ms(exchange);
+		if (exchange->room != exchange->changed)
+			queues[count++] = exchange->room;
+		left_ms = limit_ms < left_ms ? limit_ms : left_ms;
+	}
+	switch (task_wait_any(queues, count, look && left_ms > HTTP_DOWN_SLICE_MS ? HTTP_DOWN_SLICE_MS : left_ms)) {
 	case WAIT_READY:
-		return OUTCOME_OK;
+		return visitor_waited(exchange, behind, awaited, since_us);
 	case WAIT_TIMEOUT:
 		if (look && http_attempt_may_move(exchange))
 			return OUTCOME_SERVER_DOWN;
 		if (look)
 			give_up_soon_if_dead(exchange);
-		return OUTCOME_OK;
+		return visitor_waited(exchange, behind, awaited, since_us);
 	case WAIT_CANCELLED:
 		break;
 	}
@@ -227,6 +278,8 @@ enum http_outcome http_fill_from_server(struct http_exchange *exchange)
 		enum http_outcome outcome = OUTCOME_OK;
 		if (!exchange_is_uploaded(exchange) && !exchange->upload_broken)
 			outcome = http_upload_step(exchange);
+		if (outcome == OUTCOME_OK && exchange->answer_begun && exchange->visitor->is_behind(exchange))
+			outcome = http_absorb_push(exchange);
 		if (outcome != OUTCOME_OK)
 			return outcome;
 		switch (stream_fill_now(server)) {

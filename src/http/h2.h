@@ -20,17 +20,18 @@
 /* ---- bounds ------------------------------------------------------------------------------------------------------- */
 
 #define H2_STREAMS_MOST 128u /* at once; more are refused (the visitor may send them again) */
-/* Bytes of a request's body that noah takes before the server does. While it waits for a server, only what fits into one buffer:
- * bodies that wait must not fill the window that those under way need. */
+/* Bytes of a request's body that may be on their way to noah. The first ones of each request; when it reads on, more, but only
+ * for a few of a connection at a time: what a connection can make noah take is bounded by the sum. The window of the connection
+ * itself opens as they come, so that bodies which wait for something do not shut it for the others. */
+#define H2_FIRST_WINDOW_BYTES 8192u
 #define H2_WINDOW_BYTES       65535u
-#define H2_FIRST_WINDOW_BYTES (NET_BUFFER_SIZE - 64u)
-/* And of all of a connection: nghttp2 opens it again when half of it was used up, so what waits must fit into the other half. */
-#define H2_CONNECTION_WINDOW (2u * H2_STREAMS_MOST * H2_FIRST_WINDOW_BYTES + 2u * H2_WINDOW_BYTES)
-#define H2_PIECES_MOST       6u /* buffers that hold H2_WINDOW_BYTES */
-#define H2_FRAME_MOST        (16384u + 9u)
-#define H2_OUTPUT_BUFFERS    5u                    /* of NET_BUFFER_SIZE: what waits for a visitor who does not read */
-#define H2_BLOCK_MOST        (4u * HTTP_HEAD_MOST) /* bytes of one head, compressed or not, that are read at all */
-#define H2_LAST_FRAMES_MS    1000                  /* how long an ending connection waits for requests under way to it */
+#define H2_WIDE_MOST          8u /* requests of a connection with the larger window */
+#define H2_CONNECTION_WINDOW  (1u << 20)
+#define H2_FRAME_MOST         (16384u + 9u)
+#define H2_OFFERED_PARTS      32u /* pieces of an answer of which frames are made: always more than one frame's */
+#define H2_OUTPUT_BUFFERS     5u  /* of NET_BUFFER_SIZE: what waits for a visitor who does not read */
+#define H2_BLOCK_MOST         (4u * HTTP_HEAD_MOST) /* bytes of one head, compressed or not, that are read at all */
+#define H2_LAST_FRAMES_MS     1000                  /* how long an ending connection waits for requests under way to it */
 
 /* ---- one connection ----------------------------------------------------------------------------------------------- */
 
@@ -43,6 +44,14 @@ struct h2_output {
 struct h2_calm {
 	uint64_t updated_us;
 	uint32_t points; /* left */
+};
+
+/* The frames that have come, complete, and those of which nghttp2 has said something: the others mean nothing here (h2_calm.c).
+ */
+struct h2_frames_seen {
+	uint32_t skip; /* bytes until the next frame begins */
+	uint8_t head[9], head_size;
+	uint64_t complete, reported, paid;
 };
 
 enum h2_ending { H2_GOES_ON, H2_ANNOUNCED, H2_LAST_STREAM_NAMED };
@@ -66,6 +75,8 @@ struct h2_connection {
 	struct http2_head head;
 	uint64_t block_bytes, block_since_us;
 	struct h2_calm calm;
+	struct h2_frames_seen seen;
+	unsigned wide_count; /* streams with the larger window */
 	uint64_t idle_since_us, ending_since_us, written_us;
 	int64_t idle_ms;
 };
@@ -89,18 +100,19 @@ struct h2_stream {
 	uint32_t head_size, head_room;
 	bool has_length;
 	enum http_fault fault;
-	/* and its body: buffers with room in front and behind for the framing of a chunk */
-	struct buffer pieces[H2_PIECES_MOST];
-	unsigned piece_count;
+	/* and its body */
+	struct http_spool body; /* what has come and is not in `input` yet */
 	bool chunked, last_chunk_given;
+	bool overrun;         /* the pool had no room for what came */
+	bool wide;            /* it has the larger window */
 	uint32_t taken_bytes; /* content of `input`, given back to the window once it is used up */
-	uint32_t held_bytes;  /* content that is neither in `input` nor given back */
-	struct buffer input;  /* exchange->input */
+	struct buffer input;  /* exchange->input, with room in front and behind for the framing of a chunk */
 
-	/* what is offered to the visitor: lies in its task's memory */
-	struct iovec *parts;
+	/* what is offered to the visitor (h2_visitor.c) */
+	struct iovec offered[H2_OFFERED_PARTS], *parts;
 	unsigned part_count;
-	size_t offered_bytes;
+	size_t offered_bytes, offered_before;
+	uint64_t bytes_out_seen; /* when his pace was looked at */
 	bool end_offered, end_sent, head_sent;
 };
 
@@ -128,8 +140,9 @@ void h2_receive(struct h2_connection *connection, struct span bytes);
 /* h2_stream.c */
 struct h2_stream *h2_stream_new(struct h2_connection *connection, int32_t id) MUST_CHECK; /* NULL: no memory */
 void h2_stream_start(struct h2_stream *stream); /* the head is complete, or malformed: starts its task, or refuses it */
-bool h2_stream_add_body(struct h2_stream *stream, struct span bytes) MUST_CHECK; /* false: more than its window, or no memory */
-void h2_stream_free(struct h2_stream *stream); /* and gives its window back; the connection is a user less */
+bool h2_stream_add_body(struct h2_stream *stream,
+                        struct span bytes) MUST_CHECK; /* false: the connection is in no state to go on */
+void h2_stream_free(struct h2_stream *stream);         /* and gives its window back; the connection is a user less */
 /* The next piece of the body becomes stream->input, which is empty. NET_TIMEOUT: nothing is there now. */
 enum net_result h2_stream_fill(struct h2_stream *stream) MUST_CHECK;
 
@@ -138,6 +151,8 @@ enum net_result h2_stream_fill(struct h2_stream *stream) MUST_CHECK;
 void h2_pump(struct h2_connection *connection);
 bool h2_output_add(struct h2_output *output, const void *bytes, size_t size) MUST_CHECK; /* false: no memory or no room */
 size_t h2_output_room(const struct h2_output *output);
+/* Bytes that the visitor has acknowledged, more or less. */
+uint64_t h2_bytes_taken(const struct h2_connection *connection);
 /* Sends what the socket takes. NET_OK: all; NET_TIMEOUT: some is left. */
 enum net_result h2_output_send(struct h2_output *output, struct stream *stream) MUST_CHECK;
 void h2_output_free(struct h2_output *output);
@@ -159,6 +174,10 @@ enum h2_nuisance {
 void h2_calm_init(struct h2_connection *connection);
 /* False: he has done it too often; the connection is to be ended with ENHANCE_YOUR_CALM. */
 bool h2_calm_pay(struct h2_connection *connection, enum h2_nuisance nuisance, const char *what) MUST_CHECK;
+/* Goes through what has come, before nghttp2 reads it. */
+void h2_calm_count_frames(struct h2_connection *connection, struct span bytes);
+/* After it has: pays for frames that it passed over without a word. False as above. */
+bool h2_calm_pay_unreported(struct h2_connection *connection) MUST_CHECK;
 /* Says GOAWAY with this error code by itself, whatever state nghttp2 is in, and lets the connection die once that is sent. */
 void h2_give_up(struct h2_connection *connection, uint32_t code);
 

@@ -38,6 +38,46 @@ bool h2_calm_pay(struct h2_connection *connection, enum h2_nuisance nuisance, co
 	return true;
 }
 
+/* nghttp2 says nothing of frames that it ignores: PRIORITY, unknown ones, those of streams that are over, and each CONTINUATION.
+ * They cost him nine bytes and noah not much more, but a whole connection of them is an attack and nothing else. */
+void h2_calm_count_frames(struct h2_connection *connection, struct span bytes)
+{
+	struct h2_frames_seen *seen = &connection->seen;
+
+	while (bytes.size > 0) {
+		size_t part = bytes.size;
+		if (seen->skip > 0) {
+			part = part < seen->skip ? part : seen->skip;
+			seen->skip -= (uint32_t)part;
+			seen->complete += seen->skip == 0;
+		} else {
+			part = part < sizeof(seen->head) - seen->head_size ? part : sizeof(seen->head) - seen->head_size;
+			memcpy(seen->head + seen->head_size, bytes.start, part);
+			seen->head_size += (uint8_t)part;
+			if (seen->head_size == sizeof(seen->head)) { /* RFC 9113 4.1: it begins with the length of what follows */
+				seen->head_size = 0;
+				seen->skip = (uint32_t)seen->head[0] << 16 | (uint32_t)seen->head[1] << 8 | seen->head[2];
+				seen->complete += seen->skip == 0;
+			}
+		}
+		bytes.start += part;
+		bytes.size -= part;
+	}
+}
+
+bool h2_calm_pay_unreported(struct h2_connection *connection)
+{
+	struct h2_frames_seen *seen = &connection->seen;
+
+	/* A head in pieces is reported with its last one. */
+	while (seen->complete > seen->reported + seen->paid) {
+		if (!h2_calm_pay(connection, H2_FRAME_FOR_NOTHING, "too many frames that mean nothing here"))
+			return false;
+		seen->paid++;
+	}
+	return true;
+}
+
 static void put_number(unsigned char *out, uint32_t number)
 {
 	for (unsigned i = 0; i < 4; i++)

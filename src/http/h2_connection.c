@@ -47,6 +47,8 @@ void h2_serve(struct http_client *client)
 	wait_queue_init(&connection->wake);
 	connection->idle_since_us = connection->written_us = now_us(connection);
 	h2_calm_init(connection);
+	connection->seen.skip = (uint32_t)h2_preface.size; /* no frame, and counted as the end of one */
+	connection->seen.paid = 1;
 	if (!h2_session_new(connection)) {
 		nghttp2_session_del(connection->session);
 		free(connection);

@@ -4,10 +4,12 @@
  * the loop by the connection's task. A body is copied once, from the server's input buffer to here; over TLS each full buffer is
  * one record. Called by the tasks of the connection and of its streams.
  *
- * A visitor who does not read fills the buffers, then his windows; then the tasks of his streams wait, each with one buffer of
- * its server's answer.
+ * A visitor who does not read fills the buffers, then his windows; then what comes for his streams is absorbed (absorb.c).
  */
 #include "http/h2.h"
+
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 
 /* ---- the buffers ---------------------------------------------------------------------------------------------------- */
 
@@ -59,6 +61,16 @@ enum net_result h2_output_send(struct h2_output *output, struct stream *stream)
 		output->count--;
 	}
 	return NET_OK;
+}
+
+uint64_t h2_bytes_taken(const struct h2_connection *connection)
+{
+	const struct stream *stream = &connection->client->stream;
+	int waiting = 0;
+
+	if (ioctl(stream->watched.descriptor, SIOCOUTQ, &waiting) != 0)
+		waiting = 0;
+	return stream->bytes_written > (uint64_t)waiting ? stream->bytes_written - (uint64_t)waiting : 0;
 }
 
 void h2_output_free(struct h2_output *output)

@@ -157,7 +157,8 @@ static int got_data(nghttp2_session *session, const nghttp2_frame *frame, struct
 		stream->ended |= ended;
 		wait_queue_wake_all(&stream->changed);
 	}
-	return frame->hd.length == 0 && !ended ? pay(connection, H2_FRAME_FOR_NOTHING, "too many empty DATA frames") : 0;
+	bool empty = frame->hd.length == frame->data.padlen; /* the length of the padding is counted in */
+	return empty && !ended ? pay(connection, H2_FRAME_FOR_NOTHING, "too many empty DATA frames") : 0;
 }
 
 static int got_reset(nghttp2_session *session, const nghttp2_frame *frame, struct h2_connection *connection)
@@ -182,6 +183,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 	struct h2_connection *connection = argument;
 	bool acknowledges = (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0;
 
+	connection->seen.reported++;
 	switch (frame->hd.type) {
 	case NGHTTP2_HEADERS:
 		return got_headers(session, frame, connection);
@@ -208,6 +210,7 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
 	struct h2_stream *stream = find(session, frame->hd.stream_id);
 
 	(void)error;
+	connection->seen.reported++;
 	if (frame->hd.type != NGHTTP2_HEADERS)
 		return 0;
 	if (stream != NULL && !stream->started) {
@@ -331,6 +334,8 @@ bool h2_session_new(struct h2_connection *connection)
 void h2_receive(struct h2_connection *connection, struct span bytes)
 {
 	bool block_open = connection->block_open;
+
+	h2_calm_count_frames(connection, bytes);
 	ssize_t used = nghttp2_session_mem_recv(connection->session, (const uint8_t *)bytes.start, bytes.size);
 
 	if (used == NGHTTP2_ERR_CALLBACK_FAILURE || used == NGHTTP2_ERR_FLOODED) {
@@ -340,6 +345,8 @@ void h2_receive(struct h2_connection *connection, struct span bytes)
 	} else if (used < 0) {
 		h2_give_up(connection, used == NGHTTP2_ERR_NOMEM ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_PROTOCOL_ERROR);
 	}
+	if (!connection->dead && !h2_calm_pay_unreported(connection))
+		h2_give_up(connection, NGHTTP2_ENHANCE_YOUR_CALM);
 	connection->block_bytes += block_open ? bytes.size : 0;
 	if (connection->block_open && connection->block_bytes > H2_BLOCK_MOST) { /* CONTINUATION without end */
 		connection->complaint = "a head that does not end";

@@ -5,8 +5,8 @@
  *
  *    head comes -> task: the head as HTTP/1.1 text is parsed -> exchange (exchange.c) -> END_STREAM or RST_STREAM -> gone
  *
- * A body without Content-Length becomes a chunked one: each buffer has room for a chunk's framing around what it holds. The
- * window opens when a buffer was used up, that is, when the server has taken it.
+ * A body without Content-Length becomes a chunked one: its buffer has room for a chunk's framing around what it holds. The
+ * stream's window opens when a buffer was used up, that is, when it is held (hold.c) or the server has taken it.
  */
 #include "http/h2.h"
 
@@ -15,6 +15,7 @@
 #define FRONT        HTTP_CHUNK_HEADER_SIZE
 #define LINGER_BYTES 65536u /* of a body that nobody wants any more */
 #define BEHIND       7u     /* "\r\n0\r\n\r\n" */
+#define PIECE_MOST   (NET_BUFFER_SIZE - FRONT - BEHIND)
 
 static void stream_run(void *argument);
 
@@ -29,6 +30,7 @@ struct h2_stream *h2_stream_new(struct h2_connection *connection, int32_t id)
 	stream->magic = H2_STREAM_MAGIC;
 	stream->id = id;
 	stream->connection = connection;
+	stream->body.promised = true;
 	wait_queue_init(&stream->changed);
 	list_append(&connection->streams, &stream->link);
 	connection->stream_count++;
@@ -41,13 +43,9 @@ void h2_stream_free(struct h2_stream *stream)
 
 	CHECK_MAGIC(stream, H2_STREAM_MAGIC);
 	nghttp2_session_set_stream_user_data(connection->session, stream->id, NULL);
-	for (unsigned i = 0; i < stream->piece_count; i++)
-		buffer_release(&stream->pieces[i]);
+	http_spool_free(&stream->body);
 	buffer_release(&stream->input);
-	/* What nobody took leaves the connection's window too. */
-	size_t bytes = (size_t)stream->taken_bytes + stream->held_bytes;
-	if (bytes > 0 && nghttp2_session_consume_connection(connection->session, bytes) != 0)
-		connection->dead = true;
+	connection->wide_count -= stream->wide;
 	free(stream->head);
 	list_remove(&stream->link);
 	stream->magic = 0;
@@ -71,25 +69,13 @@ void h2_stream_start(struct h2_stream *stream)
 
 bool h2_stream_add_body(struct h2_stream *stream, struct span bytes)
 {
-	stream->held_bytes += (uint32_t)bytes.size;
-	while (bytes.size > 0) {
-		struct buffer *last = stream->piece_count > 0 ? &stream->pieces[stream->piece_count - 1] : NULL;
-		if (last == NULL || last->end == NET_BUFFER_SIZE - BEHIND) {
-			if (stream->piece_count == H2_PIECES_MOST)
-				return false;
-			last = &stream->pieces[stream->piece_count];
-			if (!buffer_hold(last))
-				return false;
-			last->start = last->end = FRONT;
-			stream->piece_count++;
-		}
-		size_t room = NET_BUFFER_SIZE - BEHIND - last->end;
-		size_t part = bytes.size < room ? bytes.size : room;
-		memcpy(last->memory + last->end, bytes.start, part);
-		last->end += (uint32_t)part;
-		bytes.start += part;
-		bytes.size -= part;
-	}
+	struct http_client *client = stream->connection->client;
+
+	/* The stream's window bounds what is here; that of the connection is for what is on its way. */
+	if (nghttp2_session_consume_connection(stream->connection->session, bytes.size) != 0)
+		return false;
+	if (!stream->overrun && http_spool_add(&stream->body, &client->spool_bytes, bytes, SIZE_MAX) < bytes.size)
+		stream->overrun = true; /* he will be told (h2_stream_fill) */
 	return true;
 }
 
@@ -103,25 +89,25 @@ static bool give_window_back(struct h2_stream *stream)
 	if (bytes == 0 || connection->dead)
 		return true;
 	stream->taken_bytes = 0;
-	int failed = stream->closed ? nghttp2_session_consume_connection(connection->session, bytes)
-	                            : nghttp2_session_consume(connection->session, stream->id, bytes);
-	if (failed != 0)
+	if (!stream->closed && nghttp2_session_consume_stream(connection->session, stream->id, bytes) != 0)
 		return false;
 	h2_pump(connection); /* a WINDOW_UPDATE, if it is worth one */
 	return true;
 }
 
-/* It has a server: more may come at once. Looked at each time, because the first window shrinks only when the visitor has
- * acknowledged noah's SETTINGS. */
+/* It is being read: more may come at once, if not too many others have that already. Looked at each time, because the first
+ * window shrinks only when the visitor has acknowledged noah's SETTINGS. */
 static bool grow_window(struct h2_stream *stream)
 {
 	struct h2_connection *connection = stream->connection;
 
-	if (stream->ended || stream->closed || connection->dead ||
+	if (stream->ended || stream->closed || connection->dead || (!stream->wide && connection->wide_count == H2_WIDE_MOST) ||
 	    nghttp2_session_get_stream_effective_local_window_size(connection->session, stream->id) >= (int32_t)H2_WINDOW_BYTES)
 		return true;
 	if (nghttp2_session_set_local_window_size(connection->session, NGHTTP2_FLAG_NONE, stream->id, H2_WINDOW_BYTES) != 0)
 		return false;
+	connection->wide_count += !stream->wide;
+	stream->wide = true;
 	h2_pump(connection);
 	return true;
 }
@@ -138,32 +124,47 @@ static void frame_chunk(struct h2_stream *stream, struct buffer *piece)
 		memcpy(piece->memory + piece->end, "\r\n", 2);
 		piece->end += 2;
 	}
-	if (stream->ended && stream->piece_count == 0) {
+	if (stream->ended && stream->body.left == 0) {
 		memcpy(piece->memory + piece->end, "0\r\n\r\n", 5);
 		piece->end += 5;
 		stream->last_chunk_given = true;
 	}
 }
 
-/* The next buffer becomes exchange->input, which is empty. */
+/* As much of the body as fits becomes `input`, which is empty. False: no memory. */
+static bool take_piece(struct h2_stream *stream)
+{
+	struct buffer *input = &stream->input;
+	size_t size = stream->body.left < PIECE_MOST ? stream->body.left : PIECE_MOST, copied = 0;
+
+	if (!buffer_hold(input))
+		return false;
+	input->start = FRONT;
+	while (copied < size) {
+		struct iovec part;
+		ASSERT(http_spool_parts(&stream->body, &part, 1) == 1);
+		size_t some = part.iov_len < size - copied ? part.iov_len : size - copied;
+		memcpy(input->memory + FRONT + copied, part.iov_base, some);
+		http_spool_read(&stream->body, some, false);
+		copied += some;
+	}
+	input->end = (uint32_t)(FRONT + size);
+	stream->taken_bytes = (uint32_t)size;
+	return true;
+}
+
+/* The next piece becomes exchange->input, which is empty. */
 enum net_result h2_stream_fill(struct h2_stream *stream)
 {
 	if (!give_window_back(stream) || !grow_window(stream))
 		return NET_NO_RESOURCES;
+	if (stream->overrun)
+		return NET_NO_RESOURCES;
 	bool end_is_due = stream->chunked && stream->ended && !stream->last_chunk_given;
-	if (stream->piece_count == 0 && (!end_is_due || stream->connection->dead))
+	if (stream->body.left == 0 && (!end_is_due || stream->connection->dead))
 		return stream->closed || stream->connection->dead || stream->ended ? NET_RESET : NET_TIMEOUT;
-	if (stream->piece_count == 0) {
-		if (!buffer_hold(&stream->input))
-			return NET_NO_RESOURCES;
-	} else {
-		stream->input = stream->pieces[0];
-		stream->piece_count--;
-		memmove(&stream->pieces[0], &stream->pieces[1], stream->piece_count * sizeof(stream->pieces[0]));
-		stream->pieces[stream->piece_count] = (struct buffer){0};
-	}
-	stream->taken_bytes = (uint32_t)buffer_filled(&stream->input);
-	stream->held_bytes -= stream->taken_bytes;
+	if (!take_piece(stream))
+		return NET_NO_RESOURCES;
 	if (stream->chunked)
 		frame_chunk(stream, &stream->input);
 	return NET_OK;
@@ -185,37 +186,40 @@ static void append_framing(struct h2_stream *stream)
 	struct http_writer writer;
 
 	/* Methods that are about content say that there is none (RFC 9110 8.6). */
-	bool without = !stream->has_length && stream->ended && stream->held_bytes == 0 && !span_starts_with(head, SPAN("POST ")) &&
+	bool without = !stream->has_length && stream->ended && stream->body.left == 0 && !span_starts_with(head, SPAN("POST ")) &&
 	               !span_starts_with(head, SPAN("PUT ")) && !span_starts_with(head, SPAN("PATCH "));
 	if (stream->has_length || without) {
 		append(stream, SPAN("\r\n"));
 		return;
 	}
-	stream->chunked = !stream->ended || stream->piece_count > 1; /* else it can be sent again */
+	stream->chunked = !stream->ended || stream->body.left > PIECE_MOST; /* else it can be sent again */
 	if (stream->chunked) {
 		append(stream, SPAN("transfer-encoding: chunked\r\n\r\n"));
 		return;
 	}
 	http_writer_init(&writer, stream->head + stream->head_size, stream->head_room - stream->head_size, NULL, 0);
-	http_write_field_number(&writer, SPAN("content-length"), stream->held_bytes);
+	http_write_field_number(&writer, SPAN("content-length"), stream->body.left);
 	http_write_head_end(&writer);
 	ASSERT(http_writer_finish(&writer));
 	stream->head_size += (uint32_t)writer.size;
 }
 
-/* A body that is here as a whole, in one buffer, stays there, so that it can be sent again. */
-static void take_body(struct http_exchange *exchange, struct h2_stream *stream)
+/* A body that is here as a whole and fits into one buffer stays there, so that it can be sent again. False: no memory. */
+static bool take_body(struct http_exchange *exchange, struct h2_stream *stream)
 {
 	const struct http_request *request = &exchange->request;
 
-	if (stream->ended && stream->piece_count <= 1) {
+	if (stream->ended && stream->body.left <= PIECE_MOST && !stream->overrun) {
 		http_body_init(&exchange->upload, PASS_PLAIN, HTTP_BODY_NONE, 0);
-		if (stream->piece_count == 1)
-			exchange->kept_body = buffer_span(&stream->pieces[0]);
-		return;
+		if (stream->body.left > 0 && !take_piece(stream))
+			return false;
+		if (stream->taken_bytes > 0)
+			exchange->kept_body = buffer_span(&stream->input);
+		return true;
 	}
 	http_body_init(&exchange->upload, request->framing == HTTP_BODY_CHUNKED ? PASS_CHUNKED : PASS_PLAIN,
 	               (enum http_framing)request->framing, request->length);
+	return true;
 }
 
 static enum http_outcome refuse(struct http_exchange *exchange, struct h2_stream *stream, enum http_fault fault)
@@ -245,13 +249,12 @@ static enum http_outcome read_request(struct http_exchange *exchange, struct h2_
 	}
 	if (used != stream->head_size) /* an end before the end */
 		return refuse(exchange, stream, HTTP_FAULT_LINE_END);
-	if (stream->ended && exchange->request.framing != HTTP_BODY_CHUNKED && exchange->request.length != stream->held_bytes &&
-	    (exchange->request.framing == HTTP_BODY_LENGTH || stream->held_bytes > 0))
+	if (stream->ended && exchange->request.framing != HTTP_BODY_CHUNKED && exchange->request.length != stream->body.left &&
+	    !stream->overrun && (exchange->request.framing == HTTP_BODY_LENGTH || stream->body.left > 0))
 		return refuse(exchange, stream, HTTP_FAULT_LENGTH_DIFFERS);
 	exchange->parsed = true;
 	exchange->read_us = exchange_now_us(exchange);
-	take_body(exchange, stream);
-	return OUTCOME_OK;
+	return take_body(exchange, stream) ? OUTCOME_OK : OUTCOME_NO_RESOURCES;
 }
 
 /* ---- its task -------------------------------------------------------------------------------------------------------- */
@@ -285,7 +288,7 @@ static void finish(struct h2_stream *stream, const struct http_exchange *exchang
 	struct h2_connection *connection = stream->connection;
 	uint32_t code = NGHTTP2_INTERNAL_ERROR;
 
-	stream->offered_bytes = 0;
+	stream->offered_bytes = stream->offered_before = 0;
 	stream->end_offered = false;
 	if (exchange->answer_whole)
 		let_him_finish(stream);
@@ -310,7 +313,8 @@ static void stream_run(void *argument)
 	http_exchange_begin(&exchange, connection->client);
 	exchange.visitor = &http2_visitor;
 	exchange.input = &stream->input;
-	exchange.changed = &stream->changed;
+	exchange.changed = exchange.room = &stream->changed;
+	exchange.taken_seen = connection->client->stream.bytes_written;
 	enum http_outcome outcome = read_request(&exchange, stream);
 	if (outcome == OUTCOME_OK)
 		outcome = stream->closed || connection->dead ? OUTCOME_VISITOR_GONE : http_exchange_run(&exchange);

@@ -3,8 +3,8 @@
  * A visitor who speaks HTTP/2, as an exchange sees him: its answer becomes HEADERS and DATA frames of its stream. The functions
  * of http2_visitor, called by forward.c, upload.c and answer.c in the stream's task (h2_stream.c).
  *
- * Nothing is kept for later: a function returns when its bytes are in the connection's output, or the visitor will never take
- * them.
+ * What is offered lies in memory that lasts until it has gone into the connection's output: in what was absorbed of the answer
+ * (absorb.c), or in the hands of a function that waits for that.
  */
 #include "http/h2.h"
 
@@ -107,61 +107,82 @@ static void choose_framing(struct http_exchange *exchange)
 
 /* ---- sending --------------------------------------------------------------------------------------------------------- */
 
-static bool all_sent(const struct h2_stream *stream)
+/* What has gone into the output since it was asked for last. */
+static size_t settle(struct h2_stream *stream)
 {
-	return stream->offered_bytes == 0 && (!stream->end_offered || stream->end_sent);
+	size_t bytes = stream->offered_before - stream->offered_bytes;
+
+	stream->offered_before = stream->offered_bytes;
+	return bytes;
 }
 
-/* Until what is offered has gone into the output; a visitor who takes none of it for timeout_ms has stalled. */
-static enum http_outcome wait_until_sent(struct h2_stream *stream, int64_t timeout_ms)
+/* From here on frames are made of what is absorbed and of these parts: the same bytes as before, perhaps in another place, and
+ * more behind them. */
+static void offer(struct http_exchange *exchange, struct h2_stream *stream, const struct iovec *parts, unsigned count, bool last)
 {
-	const struct loop *loop = stream->connection->client->core->loop;
-	uint64_t since_us = loop_now_us(loop);
-	size_t left = stream->offered_bytes;
+	unsigned offered = 0;
 
-	while (!all_sent(stream)) {
-		if (is_lost(stream))
-			return OUTCOME_VISITOR_GONE;
-		if (stream->offered_bytes != left) {
-			left = stream->offered_bytes;
-			since_us = loop_now_us(loop);
-		}
-		int64_t left_ms = timeout_ms - (int64_t)((loop_now_us(loop) - since_us) / 1000u);
-		switch (left_ms > 0 ? task_wait(&stream->changed, left_ms) : WAIT_TIMEOUT) {
-		case WAIT_READY:
-			break;
-		case WAIT_TIMEOUT:
-			return OUTCOME_VISITOR_STALLED;
-		case WAIT_CANCELLED:
-			return OUTCOME_STOPPING;
-		}
-	}
-	return OUTCOME_OK;
-}
-
-static enum http_outcome send_offered(struct h2_stream *stream, int64_t timeout_ms)
-{
-	h2_pump(stream->connection);
-	enum http_outcome outcome = wait_until_sent(stream, timeout_ms);
-	stream->offered_bytes = 0; /* what is left lies in memory that goes away */
-	stream->end_offered = false;
-	return outcome;
-}
-
-static void offer(struct h2_stream *stream, struct iovec *parts, unsigned count, bool last)
-{
-	stream->parts = parts;
-	stream->part_count = count;
-	stream->end_offered = last;
+	if (exchange->absorbed.left > 0)
+		offered = http_spool_parts(&exchange->absorbed, stream->offered, H2_OFFERED_PARTS);
+	bool all = count <= H2_OFFERED_PARTS - offered;
+	for (unsigned i = 0; i < count && offered < H2_OFFERED_PARTS; i++)
+		stream->offered[offered++] = parts[i];
+	stream->parts = stream->offered;
+	stream->part_count = offered;
 	stream->offered_bytes = 0;
-	for (unsigned i = 0; i < count; i++)
-		stream->offered_bytes += parts[i].iov_len;
+	for (unsigned i = 0; i < offered; i++)
+		stream->offered_bytes += stream->offered[i].iov_len;
+	stream->offered_before = stream->offered_bytes;
+	stream->end_offered = last && all && (offered < H2_OFFERED_PARTS || count > 0);
 }
 
-static bool submit(struct h2_stream *stream, const struct fields *fields)
+static enum http_outcome give(struct http_exchange *exchange, struct iovec **parts, unsigned *count, bool last)
+{
+	struct h2_stream *stream = stream_of(exchange);
+
+	if (is_lost(stream))
+		return OUTCOME_VISITOR_GONE;
+	http_absorb_took(exchange, parts, count, settle(stream));
+	offer(exchange, stream, *parts, *count, last);
+	(void)nghttp2_session_resume_data(stream->connection->session, stream->id); /* fails when it does not wait for data */
+	h2_pump(stream->connection);
+	http_absorb_took(exchange, parts, count, settle(stream));
+	return OUTCOME_OK; /* when he has it all his stream may be over */
+}
+
+static bool is_behind(const struct http_exchange *exchange)
+{
+	const struct h2_stream *stream = stream_of(exchange);
+	return exchange->absorbed.left > 0 || (exchange->end_absorbed && !stream->end_sent);
+}
+
+/* His stream waits for its window: what it got. It waits for its turn among others: what his connection takes. */
+static uint64_t taken(struct http_exchange *exchange)
+{
+	struct h2_stream *stream = stream_of(exchange);
+	struct h2_connection *connection = stream->connection;
+	uint64_t of_connection = h2_bytes_taken(connection), of_stream = stream->bytes_out - stream->bytes_out_seen;
+
+	if (is_lost(stream))
+		return 0;
+	uint64_t bytes = of_connection > exchange->taken_seen ? of_connection - exchange->taken_seen : 0;
+	exchange->taken_seen += bytes;
+	stream->bytes_out_seen = stream->bytes_out;
+	return nghttp2_session_get_stream_remote_window_size(connection->session, stream->id) <= 0 ? of_stream : bytes;
+}
+
+static size_t size_of(const struct iovec *parts, unsigned count)
+{
+	size_t size = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		size += parts[i].iov_len;
+	return size;
+}
+
+static bool submit(struct h2_stream *stream, const struct fields *fields, bool head_only)
 {
 	nghttp2_data_provider provider = {.read_callback = h2_data_read};
-	bool head_only = stream->offered_bytes == 0 && stream->end_offered;
 
 	return nghttp2_submit_response(stream->connection->session, stream->id, fields->items, fields->count,
 	                               head_only ? NULL : &provider) == 0;
@@ -184,28 +205,22 @@ static enum http_outcome send_head(struct http_exchange *exchange, struct iovec 
 	add_own(&fields, exchange);
 	if (response->has_length)
 		add_length(&fields, response->length);
-	offer(stream, parts, count, last);
-	if (!submit(stream, &fields))
+	if (!submit(stream, &fields, last && size_of(parts, count) == 0))
 		return OUTCOME_NO_RESOURCES;
 	exchange->answer_begun = true;
-	return send_offered(stream, exchange->site->idle_timeout_ms);
+	return http_absorb(exchange, parts, count, last);
 }
 
 static enum http_outcome send_body(struct http_exchange *exchange, struct iovec *parts, unsigned count, bool last)
 {
-	struct h2_stream *stream = stream_of(exchange);
-
-	if (is_lost(stream))
-		return OUTCOME_VISITOR_GONE;
-	offer(stream, parts, count, last);
-	(void)nghttp2_session_resume_data(stream->connection->session, stream->id); /* fails when it does not wait for data */
-	return send_offered(stream, exchange->site->idle_timeout_ms);
+	return http_absorb(exchange, parts, count, last);
 }
 
 static bool send_own(struct http_exchange *exchange, struct span page, uint64_t length)
 {
 	struct h2_stream *stream = stream_of(exchange);
-	struct iovec part = {.iov_base = (void *)(uintptr_t)page.start, .iov_len = page.size};
+	struct iovec part = {.iov_base = (void *)(uintptr_t)page.start, .iov_len = page.size}, *parts = &part;
+	unsigned count = page.size > 0 ? 1 : 0;
 	struct fields fields;
 
 	if (is_lost(stream))
@@ -213,9 +228,35 @@ static bool send_own(struct http_exchange *exchange, struct span page, uint64_t 
 	begin_fields(&fields, exchange->status);
 	add_own(&fields, exchange);
 	add_length(&fields, length);
-	offer(stream, &part, page.size > 0 ? 1 : 0, true);
-	exchange->delimited = true;
-	return submit(stream, &fields) && send_offered(stream, HTTP_OWN_PAGE_MS) == OUTCOME_OK;
+	exchange->delimited = exchange->end_absorbed = true;
+	exchange->taken_us = exchange_now_us(exchange);
+	if (!submit(stream, &fields, page.size == 0))
+		return false;
+	for (;;) {
+		if (give(exchange, &parts, &count, true) != OUTCOME_OK)
+			return false;
+		if (count == 0 && !is_behind(exchange))
+			return true;
+		int64_t left_ms = HTTP_OWN_PAGE_MS - (int64_t)((exchange_now_us(exchange) - exchange->taken_us) / 1000u);
+		if (left_ms <= 0 || task_wait(&stream->changed, left_ms) == WAIT_CANCELLED)
+			return false;
+	}
+}
+
+static enum http_outcome send_continue(struct http_exchange *exchange)
+{
+	struct h2_stream *stream = stream_of(exchange);
+	struct fields fields;
+
+	if (is_lost(stream))
+		return OUTCOME_VISITOR_GONE;
+	begin_fields(&fields, 100);
+	if (nghttp2_submit_headers(stream->connection->session, NGHTTP2_FLAG_NONE, stream->id, NULL, fields.items, fields.count,
+	                           NULL) != 0)
+		return OUTCOME_NO_RESOURCES;
+	BOARD_COUNT(exchange->core->lane, answers_1xx, 1);
+	h2_pump(stream->connection);
+	return OUTCOME_OK;
 }
 
 /* ---- the rest --------------------------------------------------------------------------------------------------------- */
@@ -245,6 +286,10 @@ const struct http_visitor http2_visitor = {
     .send_head = send_head,
     .send_body = send_body,
     .send_own = send_own,
+    .send_continue = send_continue,
+    .give = give,
+    .is_behind = is_behind,
+    .taken = taken,
     .fill = fill,
     .is_gone = is_gone,
     .count_bytes = count_bytes,

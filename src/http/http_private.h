@@ -7,6 +7,7 @@
 
 #include "files/files.h"
 #include "http/http.h"
+#include "http/spool.h"
 #include "net/net.h"
 #include "proto/http.h"
 #include "upstream/upstream.h"
@@ -78,7 +79,9 @@ enum http_culprit {
 	X(OUTCOME_FILE_FAILED, "file-failed", 503, BY_NOAH) /* a file could not be read, or was cut while it was sent */ \
 	X(OUTCOME_UNAUTHORIZED, "unauthorized", 401, BY_VISITOR) /* no name, no such name, or not its password */ \
 	X(OUTCOME_TOO_MANY_PASSWORDS, "too-many-passwords", 429, BY_VISITOR) /* of his address wait to be looked at */ \
-	X(OUTCOME_PASSWORDS_BUSY, "passwords-busy", 503, BY_NOAH) /* … of everybody */
+	X(OUTCOME_PASSWORDS_BUSY, "passwords-busy", 503, BY_NOAH) /* … of everybody */ \
+	X(OUTCOME_REQUEST_SLOW, "request-slow", 408, BY_VISITOR) /* his body came slower than the least rate */ \
+	X(OUTCOME_VISITOR_SLOW, "visitor-slow", 0, BY_VISITOR) /* he took his answer slower than that */
 
 enum http_outcome {
 #define X(name, text, status, culprit) name,
@@ -159,6 +162,7 @@ struct http_client {
 	struct http_core *core;
 	struct h2_connection *h2; /* h2.h; NULL: he speaks HTTP/1.1 */
 	struct list link;         /* core->clients */
+	size_t spool_bytes;       /* of memory that waits for him: spools of his requests and answers */
 	struct stream stream;
 };
 
@@ -224,6 +228,17 @@ struct http_visitor {
 	/* An answer of noah's own: exchange->status, the fields of noah's own, the page (empty to HEAD). False: it could not be sent.
 	 * Waits. */
 	bool (*send_own)(struct http_exchange *exchange, struct span page, uint64_t length);
+	/* 100 Continue, of noah's own. Waits. */
+	enum http_outcome (*send_continue)(struct http_exchange *exchange);
+	/* What was absorbed (absorb.c) and then these parts, which may be modified, go on as far as he takes them. What is left of the
+	 * parts stands in *parts and *count; they must last until the next call, which begins with them or has them absorbed. `last`: the
+	 * body ends behind them. Does not wait. */
+	enum http_outcome (*give)(struct http_exchange *exchange, struct iovec **parts, unsigned *count, bool last);
+	/* Some of what was absorbed, or the end behind it, has not gone to him yet. */
+	bool (*is_behind)(const struct http_exchange *exchange);
+	/* Bytes that he has taken since he was last asked about, of this answer or, when that waits for others on his connection, of
+	 * all of it. */
+	uint64_t (*taken)(struct http_exchange *exchange);
 	/* Reads more of the request's body into exchange->input, which is empty, without waiting; NET_TIMEOUT: nothing is there now.
 	 */
 	enum net_result (*fill)(struct http_exchange *exchange);
@@ -252,6 +267,7 @@ struct http_exchange {
 	const struct http_visitor *visitor;
 	struct buffer *input;             /* what comes of the request's body; HTTP/1: the client's own input buffer */
 	struct wait_queue *changed;       /* woken when `fill` or `is_gone` may say something new */
+	struct wait_queue *room;    /* woken when `give` may get on */
 	struct http_routes *routes;       /* its own reference */
 	const struct http_origin *origin; /* the visitor's address: his connection's, or what a trusted front end says */
 	struct span from;                 /* the same as text */
@@ -280,7 +296,7 @@ struct http_exchange {
 
 	/* the request */
 	bool parsed;        /* `request` is filled */
-	bool upload_begun;  /* something of a body that was not in hand was taken from the visitor: cannot be sent again */
+	bool upload_begun;  /* something of a body that is not in hand any more went to a server: cannot be sent again */
 	bool upload_broken; /* the server takes no more of the body; it may still answer */
 	bool upload_more;   /* it could go on at once, but others had their turn */
 	size_t kept_bytes;  /* head and body that stay in `input` until the exchange ends, for retries and the log */
@@ -288,6 +304,11 @@ struct http_exchange {
 	struct span kept_body;
 	struct http_body upload;            /* what was not in hand with the head, still to be read from the visitor */
 	size_t upload_pending, upload_drop; /* at the front of `input`: to be sent, then to be dropped */
+	struct http_spool held;             /* and what comes before that: read before a server got the request (hold.c) */
+	bool hold_over;                     /* http_hold has been here */
+	bool continued;                     /* noah has said 100 Continue, or need not: the server is not asked for it */
+	struct http_pace upload_pace;       /* of waiting for the body */
+	uint64_t upload_seen;               /* bytes of it at the last look */
 	struct span raw;                    /* what came of a request that could not be parsed, for the log */
 
 	/* the server */
@@ -311,6 +332,12 @@ struct http_exchange {
 	int status;
 	size_t kept_answer_head; /* bytes of its head at the front of the server's input */
 	struct http_body download;
+	struct http_spool absorbed;       /* what the visitor has not taken yet (absorb.c) */
+	bool end_absorbed;                /* and then the answer ends */
+	struct http_pace download_pace;   /* of waiting for him to take it */
+	uint64_t taken_us;                /* when he last took some while more was waiting */
+	uint64_t taken_bytes;             /* so much since the last look */
+	uint64_t taken_seen;              /* his connection's bytes when `taken` was called: private to the visitor */
 	bool fields_added;                       /* http_answer_fields has been here */
 	bool maintenance;                        /* the site is in maintenance, and he is told so */
 	uint32_t retry_after_s;                  /* of a refusal of noah's own: when to come again; 0: as the status has it */
@@ -349,10 +376,16 @@ static inline void exchange_add_field(struct http_exchange *exchange, struct spa
 	exchange->own_fields[exchange->own_field_count++] = (struct http_own_field){.name = name, .value = value};
 }
 
+/* The visitor has sent the whole request, and what follows on his connection is another one. */
+static inline bool exchange_is_read(const struct http_exchange *exchange)
+{
+	return exchange->upload.done && exchange->upload_pending == 0;
+}
+
 /* The server has the whole request. */
 static inline bool exchange_is_uploaded(const struct http_exchange *exchange)
 {
-	return exchange->upload.done && exchange->upload_pending == 0;
+	return exchange_is_read(exchange) && exchange->held.left == 0;
 }
 
 /* What becomes of it. */
@@ -466,6 +499,36 @@ enum http_outcome http_bad_answer(struct http_exchange *exchange, const char *wh
 enum http_outcome http_relay(struct http_exchange *exchange) MUST_CHECK;
 /* Moves the request's body on as far as it goes without waiting. OUTCOME_OK also when it waits. (upload.c) */
 enum http_outcome http_upload_step(struct http_exchange *exchange) MUST_CHECK;
+/* So much of what is held went out. A body that is held as a whole stays, so that it can be sent again. (upload.c) */
+void http_upload_sent_held(struct http_exchange *exchange, size_t bytes);
+/* More of the body from the visitor, if none is in `input`: OUTCOME_OK with *more telling whether there is. (upload.c) */
+enum http_outcome http_upload_read(struct http_exchange *exchange, bool *more) MUST_CHECK;
+/* What of `input` is next: upload_pending and upload_drop. Checks body and limit. (upload.c) */
+enum http_outcome http_upload_take(struct http_exchange *exchange) MUST_CHECK;
+
+/* ---- slow visitors ----------------------------------------------------------------------------------------------- */
+
+/* Reads the body before a server gets the request, as far as the site wants it: it is whole then, or as much of it is in
+ * exchange->held as may be. Waits. Harmless when there is nothing to read. (hold.c) */
+enum http_outcome http_hold(struct http_exchange *exchange) MUST_CHECK;
+/* How long the visitor may go on sending nothing of his body: 0 or less means OUTCOME_REQUEST_TIMEOUT. (hold.c) */
+int64_t http_hold_limit_ms(struct http_exchange *exchange) MUST_CHECK;
+/* He was waited for since then. OUTCOME_REQUEST_SLOW: he is too slow. (hold.c) */
+enum http_outcome http_hold_waited(struct http_exchange *exchange, uint64_t since_us) MUST_CHECK;
+
+/* For visitors' functions: hands these parts over. OUTCOME_OK: they are not needed any more; they have gone out, or wait in
+ * exchange->absorbed until they do, if they come from a server that noah wants to be rid of. Otherwise it waits. (absorb.c) */
+enum http_outcome http_absorb(struct http_exchange *exchange, struct iovec *parts, unsigned count, bool last) MUST_CHECK;
+/* For http_visitor.give: he has taken so many bytes; what was absorbed went first. (absorb.c) */
+void http_absorb_took(struct http_exchange *exchange, struct iovec **parts, unsigned *count, size_t bytes);
+/* More of what was absorbed, without waiting. (absorb.c) */
+enum http_outcome http_absorb_push(struct http_exchange *exchange) MUST_CHECK;
+/* While he is behind: how long he may go on taking nothing until http_absorb_waited is to be called. (absorb.c) */
+int64_t http_absorb_limit_ms(struct http_exchange *exchange) MUST_CHECK;
+/* He was waited for since then. OUTCOME_VISITOR_SLOW, OUTCOME_VISITOR_STALLED: for too long. (absorb.c) */
+enum http_outcome http_absorb_waited(struct http_exchange *exchange, uint64_t since_us) MUST_CHECK;
+/* Waits until he has everything. (absorb.c) */
+enum http_outcome http_absorb_finish(struct http_exchange *exchange) MUST_CHECK;
 
 /* ---- heads (forward.c) -------------------------------------------------------------------------------------------- */
 

@@ -5,7 +5,9 @@
  */
 #include "http/http_private.h"
 
+#include <linux/sockios.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 
 #define OWN_HEAD_MOST 6144u
 
@@ -23,9 +25,68 @@ enum http_outcome http1_outcome_of_write(enum net_result result)
 	}
 }
 
+#define GIVEN_PARTS_MOST 64u
+
+/* Over TLS a record that the socket has not taken whole begins the next call again, and that one is never shorter: what is
+ * absorbed in between comes to the same bytes. */
+static enum http_outcome give(struct http_exchange *exchange, struct iovec **parts, unsigned *count, bool last)
+{
+	struct stream *stream = &exchange->client->stream;
+	struct iovec all[GIVEN_PARTS_MOST], *next = *parts;
+	size_t sent;
+
+	(void)last; /* the bytes tell */
+	while (*count > 0 || exchange->absorbed.left > 0) {
+		unsigned absorbed = exchange->absorbed.left > 0 ? http_spool_parts(&exchange->absorbed, all, GIVEN_PARTS_MOST) : 0;
+		unsigned direct = *count < GIVEN_PARTS_MOST - absorbed ? *count : GIVEN_PARTS_MOST - absorbed;
+		if (absorbed > 0) {
+			memcpy(all + absorbed, *parts, direct * sizeof(**parts));
+			next = all;
+		} else {
+			next = *parts;
+		}
+		enum net_result result = stream_write_parts_now(stream, next, absorbed + direct, &sent);
+		if (result == NET_TIMEOUT)
+			break;
+		if (result != NET_OK)
+			return http1_outcome_of_write(result);
+		http_absorb_took(exchange, parts, count, sent);
+	}
+	return OUTCOME_OK;
+}
+
+static bool is_behind(const struct http_exchange *exchange)
+{
+	return exchange->absorbed.left > 0;
+}
+
+/* What the other side has acknowledged, more or less: over TLS the socket counts enciphered bytes. */
+static uint64_t taken(struct http_exchange *exchange)
+{
+	const struct stream *stream = &exchange->client->stream;
+	int waiting = 0;
+
+	if (ioctl(stream->watched.descriptor, SIOCOUTQ, &waiting) != 0)
+		waiting = 0;
+	uint64_t now = stream->bytes_written > (uint64_t)waiting ? stream->bytes_written - (uint64_t)waiting : 0;
+	uint64_t bytes = now > exchange->taken_seen ? now - exchange->taken_seen : 0;
+	exchange->taken_seen += bytes;
+	return bytes;
+}
+
 static enum http_outcome send_parts(struct http_exchange *exchange, struct iovec *parts, unsigned count)
 {
-	return http1_outcome_of_write(stream_write(&exchange->client->stream, parts, count, exchange->site->idle_timeout_ms));
+	return http_absorb(exchange, parts, count, false);
+}
+
+static enum http_outcome send_continue(struct http_exchange *exchange)
+{
+	struct iovec part = {.iov_base = (void *)(uintptr_t) "HTTP/1.1 100 Continue\r\n\r\n", .iov_len = 25};
+
+	if (exchange->request.head.minor == 0)
+		return OUTCOME_OK;
+	BOARD_COUNT(exchange->core->lane, answers_1xx, 1);
+	return send_parts(exchange, &part, 1);
 }
 
 /* ---- heads -------------------------------------------------------------------------------------------------------- */
@@ -78,7 +139,7 @@ static void choose_framing(struct http_exchange *exchange)
 	exchange->delimited = framing_of(exchange) != HTTP_BODY_UNTIL_CLOSE;
 	/* What follows a refused Upgrade may have been meant for the far end of a tunnel. */
 	exchange->keep = exchange->request.keep_alive && !exchange->request.upgrade && !exchange->core->draining &&
-	                 exchange_is_uploaded(exchange) && exchange->delimited;
+	                 exchange_is_read(exchange) && exchange->delimited;
 }
 
 static void write_own_fields(struct http_writer *writer, const struct http_exchange *exchange)
@@ -124,7 +185,8 @@ static enum http_outcome send_head(struct http_exchange *exchange, struct iovec 
 		writer.part_count = 1;
 	}
 	/* A small body is cheaper to copy than to point to. */
-	while (count > 0 && writer.part_count == 1 && (char *)parts[0].iov_base == own && body->iov_len <= sizeof(own) - parts[0].iov_len) {
+	while (count > 0 && writer.part_count == 1 && (char *)parts[0].iov_base == own &&
+	       body->iov_len <= sizeof(own) - parts[0].iov_len) {
 		memcpy(own + parts[0].iov_len, body->iov_base, body->iov_len);
 		parts[0].iov_len += body->iov_len;
 		body++;
@@ -216,6 +278,10 @@ const struct http_visitor http1_visitor = {
     .send_body = send_body,
     .send_file = send_file,
     .send_own = send_own,
+    .send_continue = send_continue,
+    .give = give,
+    .is_behind = is_behind,
+    .taken = taken,
     .fill = fill,
     .is_gone = is_gone,
     .count_bytes = count_bytes,

@@ -105,6 +105,8 @@ enum net_result stream_write_bytes(struct stream *stream, const void *bytes, siz
  * NET_TIMEOUT the next write must begin with the same bytes and be no shorter: the record stands. */
 enum net_result stream_write_now(struct stream *stream, const void *bytes, size_t size, size_t *sent) MUST_CHECK;
 
+/* The same for several parts: what the socket takes of them in one call. They are not modified. */
+enum net_result stream_write_parts_now(struct stream *stream, struct iovec *parts, unsigned count, size_t *sent) MUST_CHECK;
 /* `size` bytes of a file, beginning at `offset`, to a plain stream; timeout_ms is for each wait. *sent tells how many went. NET_CLOSED: the
  * file has fewer. (send_file.c) */
 enum net_result stream_send_file(struct stream *stream, int file, uint64_t offset, size_t size, int64_t timeout_ms,

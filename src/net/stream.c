@@ -472,3 +472,11 @@ enum net_result stream_write_now(struct stream *stream, const void *bytes, size_
 		return NET_TIMEOUT;
 	return send_parts(stream, &part, 1, sent);
 }
+
+enum net_result stream_write_parts_now(struct stream *stream, struct iovec *parts, unsigned count, size_t *sent)
+{
+	*sent = 0;
+	if (!stream->watched.writable)
+		return NET_TIMEOUT;
+	return send_parts(stream, parts, count < WRITE_PARTS_MOST ? count : WRITE_PARTS_MOST, sent);
+}

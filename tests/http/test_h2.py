@@ -334,17 +334,33 @@ def test_floods(front, visitor, kind, payload, why):
 
 
 def test_frames_that_nobody_reads(front, visitor):
-    """Unknown types and priorities cost no more than their bytes."""
-    visitor.send(frame(0x42, 0, 0, b"x") * 20000 + frame(h2.PRIORITY, 0, 5, b"\0\0\0\0\0") * 20000)
+    """Unknown types and priorities are passed over, as long as it is not thousands of them."""
+    visitor.send(frame(0x42, 0, 0, b"x") * 400 + frame(h2.PRIORITY, 0, 5, b"\0\0\0\0\0") * 400)
     stream = visitor.request()
     app, _ = app_gets(front)
     assert visitor.answer(stream)[0] == 200
     app.close()
 
 
-def test_empty_data(front, visitor):
+@pytest.mark.parametrize("flood", [
+    frame(0x42, 0, 0, b"x"), frame(0x42), frame(h2.PRIORITY, 0, 5, b"\0\0\0\0\0"),
+    frame(h2.WINDOW_UPDATE, 0, 1, struct.pack("!I", 1000)), frame(h2.DATA, h2.PADDED, 1, b"\0")],
+    ids=["unknown", "unknown and empty", "priority", "window of a stream that is over", "data of a stream that is over"])
+def test_floods_of_frames_that_are_passed_over(front, visitor, flood):
+    """nghttp2 says nothing of them."""
+    stream = visitor.request()
+    app, _ = app_gets(front)
+    assert visitor.answer(stream)[0] == 200
+    app.close()
+    visitor.send_all_that_goes(flood * 20000)
+    calm(front, visitor, "mean nothing here")
+
+
+@pytest.mark.parametrize("data", [frame(h2.DATA, 0, 1), frame(h2.DATA, h2.PADDED, 1, b"\0"),
+                                  frame(h2.DATA, h2.PADDED, 1, b"\2\0\0")], ids=["empty", "no padding", "padding"])
+def test_empty_data(front, visitor, data):
     visitor.request(method="POST", end=False)
-    visitor.send_all_that_goes(frame(h2.DATA, 0, 1) * 20000)
+    visitor.send_all_that_goes(data * 20000)
     calm(front, visitor, "empty DATA")
 
 

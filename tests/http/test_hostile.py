@@ -16,10 +16,12 @@ RESET = b"\1\0\0\0\0\0\0\0"
 
 
 class Front:
-    """One noah and one app, which is this listener."""
+    """One noah and one app, which is this listener. It sees a body as it comes, unless `buffer` says otherwise."""
 
-    def __init__(self, directory, timeouts="{ connect: 1s, answer: 5s, request: 2s, idle: 5s }", connections=64):
-        self.address, app = local_address(), local_address()
+    def __init__(self, directory, timeouts="{ connect: 1s, answer: 5s, request: 2s, idle: 5s }", connections=64, buffer="{ request: 0 }",
+                 more=""):
+        self.address = local_address()
+        self.app_address = app = local_address()
         self.port = free_port(self.address)
         self.listener = socket.create_server((app, 0), backlog=64)
         self.listener.settimeout(20)
@@ -36,6 +38,8 @@ sites:
     connections: {connections}
     check: {{ tcp: true, every: 1h, rise: 1, fall: 100 }}
     timeouts: {timeouts}
+    buffer: {buffer}
+{more}
 log: {{ access: {self.log_file} }}
 """
         self.noah = Noah(directory, self.text, arguments=["--threads", "1"])
@@ -52,6 +56,12 @@ log: {{ access: {self.log_file} }}
         connection = self.listener.accept()[0]
         connection.settimeout(20)
         return connection
+
+    def take_over_port(self):
+        """The app's port, for a server that serves by itself."""
+        port = self.listener.getsockname()[1]
+        self.listener.close()
+        return port
 
     def visitor(self):
         return socket.create_connection((self.address, self.port), 20)
