@@ -125,7 +125,7 @@ def test_conditions(site, status, fields):
         answer = site.ask("/small.css", method, **fields)
         assert answer.status == status
         assert answer.body == (SMALL if status == 200 and method == "GET" else b"")
-        assert answer.fields["etag"] == SMALL_TAG
+        assert answer.fields["etag"].removeprefix("W/") == SMALL_TAG  # who has a compressed copy finds its tag again
         assert status != 304 or "content-length" not in answer.fields
 
 
