@@ -16,6 +16,7 @@
 
 #define COMPRESS_LEAST_BYTES   1024u       /* shorter answers gain nothing */
 #define COMPRESS_TURN_BYTES    65536u      /* of content, in one turn of a core's loop; then everybody else has his turn */
+#define COMPRESS_SILENT_BYTES  262144u     /* of content, after which something is sent however small it has become */
 #define COMPRESSORS_MOST       64u         /* of a core, in use */
 #define COMPRESSORS_MOST_BYTES (64u << 20) /* and their memory */
 #define COMPRESSORS_KEPT       2u          /* of each kind, for the next answers */
@@ -83,6 +84,7 @@ struct http_coded {
 	struct buffer out;                  /* compressed, still to be sent */
 	bool wrapped;                       /* it goes out in chunks */
 	bool holds_back;                    /* the compressor has content of which nothing was sent */
+	size_t silent_bytes;                /* of content, since anything was sent */
 	uint64_t bytes;                     /* that were sent */
 };
 

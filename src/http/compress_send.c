@@ -64,6 +64,7 @@ static enum http_outcome emit(struct http_exchange *exchange, bool last)
 	if (last && coded->wrapped)
 		parts[count++] = (struct iovec){.iov_base = (void *)(uintptr_t) "0\r\n\r\n", .iov_len = 5};
 	coded->bytes += size;
+	coded->silent_bytes = 0;
 	enum http_outcome outcome = OUTCOME_OK;
 	if (!exchange->answer_begun)
 		outcome = exchange->visitor->send_head(exchange, parts, count, last);
@@ -107,8 +108,11 @@ enum http_outcome http_coded_put(struct http_exchange *exchange, struct span con
 		if (outcome == OUTCOME_OK)
 			outcome = run(exchange, COMPRESS_MORE, span_of(content.start, size));
 		coded->holds_back = true;
+		coded->silent_bytes += size;
 		content.start += size;
 		content.size -= size;
+		if (outcome == OUTCOME_OK && coded->silent_bytes >= COMPRESS_SILENT_BYTES)
+			outcome = http_coded_flush(exchange);
 	}
 	return outcome;
 }
