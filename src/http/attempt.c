@@ -84,7 +84,7 @@ static enum http_outcome outcome_of_connect(struct http_exchange *exchange, enum
 
 static enum http_outcome get_connection(struct http_exchange *exchange, struct upstream_place *place)
 {
-	exchange->sent = exchange->impatient = false;
+	exchange->sent = exchange->impatient = exchange->upload_broken = false;
 	exchange->sent_us = 0;
 	enum net_result result =
 	    upstream_open(upstream_of(exchange), place, exchange->group->group->connect_timeout_ms, &exchange->server);
