@@ -358,8 +358,8 @@ struct cluster *cluster_load_text(const char *file, struct span text, enum clust
                                   struct cluster_messages *messages) MUST_CHECK;
 void cluster_free(const struct cluster *cluster);
 
-/* What is allowed in a good file, and is hardly meant, or does not work on this machine (cluster->self, if it is known): each begins
- * with "warning: ". Looks at the directories that the file names. */
+/* What is allowed in a good file, and is hardly meant, or does not work on this machine (cluster->self, if it is known): each
+ * begins with "warning: ". Looks at the directories that the file names. */
 void cluster_warn(const struct cluster *cluster, struct cluster_messages *warnings);
 
 /* Finds which server this machine is: `wanted` when given, otherwise the one whose address or public address is on an interface.
@@ -388,14 +388,14 @@ void cluster_print_reference(FILE *out);
 
 /* ---- networks ------------------------------------------------------------------------------------------------- */
 
-/* Whether one of the networks has the address. An IPv4 address in an IPv6 one (::ffff:a.b.c.d) counts as IPv4; a Unix socket is in
- * no network. Cheap: compares at most 16 bytes for each network. Any thread. */
+/* Whether one of the networks has the address. An IPv4 address in an IPv6 one (::ffff:a.b.c.d) counts as IPv4; a Unix socket is
+ * in no network. Cheap: compares at most 16 bytes for each network. Any thread. */
 bool cluster_networks_contain(const struct cluster_networks *networks, const struct address *address) MUST_CHECK;
 
 /* ---- types of files ------------------------------------------------------------------------------------------- */
 
-/* Whether files that end so ("php", without the dot, in any case) are programs, settings or leftovers of them, which nobody wants to
- * show to the world: never sent, whatever the file says. */
+/* Whether files that end so ("php", without the dot, in any case) are programs, settings or leftovers of them, which nobody wants
+ * to show to the world: never sent, whatever the file says. */
 bool cluster_is_private_type(struct span type) MUST_CHECK;
 
 /* ---- identity ------------------------------------------------------------------------------------------------- */

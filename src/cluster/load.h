@@ -25,7 +25,8 @@ void load_defaults(struct load *load, const char *parent, void *base);
 
 /* One value of the row's type into base + row->offset. False when it was wrong and has been reported. */
 bool load_value(struct load *load, const struct key *key, const struct tree_node *node, void *base) MUST_CHECK;
-/* One element of a list of networks: a server of the file adds both its addresses. False when it was wrong and has been reported. */
+/* One element of a list of networks: a server of the file adds both its addresses. False when it was wrong and has been reported.
+ */
 bool load_network(struct load *load, const struct tree_node *node, struct cluster_networks *networks) MUST_CHECK;
 /* Before an element of a list is read: what it takes from the struct around it. */
 void load_inherit(const struct key *element, void *item, const void *around);

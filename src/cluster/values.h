@@ -42,7 +42,8 @@ bool value_parse_name_and_port(struct span text, struct span *name, uint16_t *po
 
 /* "100/10s": so many in so long. */
 bool value_parse_rate(struct span text, struct cluster_rate *out, char why[VALUE_WHY_SIZE]) MUST_CHECK;
-/* "10.0.0.0/8", "2001:db8::/32", "192.0.2.7". False with an empty `why` when it is neither network nor address: perhaps a name. */
+/* "10.0.0.0/8", "2001:db8::/32", "192.0.2.7". False with an empty `why` when it is neither network nor address: perhaps a name.
+ */
 bool value_parse_network(struct span text, struct cluster_network *out, char why[VALUE_WHY_SIZE]) MUST_CHECK;
 /* The network that has only this address. */
 struct cluster_network value_network_of(const struct address *address);
