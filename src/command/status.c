@@ -215,7 +215,8 @@ static void print_numbers(const json_t *status)
 	const json_t *visitors = json_object_get(status, "visitors");
 	long long banned = number_of(visitors, "banned"), limited = number_of(visitors, "limited");
 	if (banned + limited > 0)
-		printf("too much: %lld addresses banned%s, %lld at a limit\n", banned, banned > 0 ? " (noah bans)" : "", limited);
+		printf("too much: %lld %s banned%s, %lld at a limit\n", banned, banned == 1 ? "address" : "addresses",
+		       banned > 0 ? " (noah bans)" : "", limited);
 	if (json_array_size(json_object_get(status, "services")) > 0)
 		printf("TCP:  %lld connections, %lld failed, %lld open\n", number_of(counters, "services_accepted"),
 		       number_of(counters, "services_failed"), number_of(counters, "services_open"));

@@ -35,6 +35,8 @@ struct guard *guard_new(void) MUST_CHECK;
 struct guard *guard_map(int descriptor) MUST_CHECK;
 void guard_free(struct guard *guard); /* harmless with NULL; the table stays, as long as another process has it */
 int guard_descriptor(const struct guard *guard);
+/* Who only counts needs no descriptor. Afterwards guard_look and guard_lanes_ended find nothing. */
+void guard_close_descriptor(struct guard *guard);
 
 /* A traffic process begins: its connections are counted as its own, so that none stays counted when it is killed. `first_lane`:
  * of its threads. Before guard_connect. */

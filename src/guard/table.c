@@ -154,6 +154,12 @@ int guard_descriptor(const struct guard *guard)
 	return guard->descriptor;
 }
 
+void guard_close_descriptor(struct guard *guard)
+{
+	close(guard->descriptor);
+	guard->descriptor = -1;
+}
+
 unsigned guard_next_buckets(const struct guard *guard, unsigned *index)
 {
 	off_t at = (off_t)(GUARD_HEADER_BYTES + (uint64_t)*index * sizeof(struct guard_bucket));

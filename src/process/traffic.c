@@ -671,6 +671,7 @@ static void handle_guard(int descriptor)
 {
 	if (traffic.guard != NULL || (traffic.guard = guard_map(descriptor)) == NULL)
 		give_up("the supervisor's table of addresses is not one");
+	guard_close_descriptor(traffic.guard);
 	guard_begin(traffic.guard, traffic.cores[0].lane_index);
 	for (unsigned i = 0; i < traffic.core_count; i++)
 		errand_post(errand_new_or_end(&traffic.cores[i]), use_guard);

@@ -576,6 +576,7 @@ static void test_map(void **state)
 	ban(stranger(1), 60000);
 	struct guard *mine = guard, *other = map_again(8);
 	guard = other; /* bans go on in another process */
+	guard_close_descriptor(guard);
 	assert_int_equal(ask_of(stranger(1), 1, 1000, 60000).verdict, GUARD_BANNED);
 	guard = mine;
 	guard_free(other);
