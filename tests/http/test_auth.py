@@ -4,7 +4,7 @@ log says, and that wrong ones in any number hold up nobody else."""
 import base64
 import concurrent.futures
 import contextlib
-import crypt
+import ctypes
 import json
 import os
 import socket
@@ -24,6 +24,13 @@ def run(*command):
     return subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
 
 
+def crypt(password, setting):
+    """crypt(3) itself: Python's own module has gone."""
+    library = ctypes.CDLL("libcrypt.so.1")
+    library.crypt.restype = ctypes.c_char_p
+    return library.crypt(password.encode(), setting.encode()).decode()
+
+
 def htpasswd(directory, cost=4):
     """A file with one user of each kind, all with the same password, written by the programs that people use."""
     file = os.path.join(str(directory), "users")
@@ -34,10 +41,10 @@ def htpasswd(directory, cost=4):
         users.write("\n# by hand\n")
         for name, hashed in (("openssl5", run("openssl", "passwd", "-5", PASSWORD)),
                              ("openssl6", run("openssl", "passwd", "-6", PASSWORD)),
-                             ("yescrypt", crypt.crypt(PASSWORD, "$y$j75$abcdefghijklmnopqrstu.$")),
+                             ("yescrypt", crypt(PASSWORD, "$y$j75$abcdefghijklmnopqrstu.$")),
                              ("jürgen", run("openssl", "passwd", "-6", "grün")),
                              ("two words", run("openssl", "passwd", "-5", PASSWORD)),
-                             ("empty", crypt.crypt("", "$5$saltsalt$"))):
+                             ("empty", crypt("", "$5$saltsalt$"))):
             assert hashed.startswith("$")
             users.write(f"{name}:{hashed}\r\n")
     os.chmod(file, 0o600)
