@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Answers that are compressed on their way out, expiry, and what a server says about its software. The app is played by the test: what
 it answers is written here byte by byte, what the visitor got is read byte by byte and decompressed by the codings' own tools."""
+import base64
 import concurrent.futures
 import contextlib
+import os
 import re
 import socket
 import subprocess
@@ -341,6 +343,27 @@ def test_a_page_that_comes_in_pieces_is_not_held_back(site, coding):
         assert unpack(coding, got) == b"onetwothree"
 
 
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
+def test_what_becomes_very_small_does_not_wait_for_more(site, coding):
+    """A server that never pauses and says nothing new: the visitor sees that something comes."""
+    def page(connection, _):
+        connection.sendall(b"HTTP/1.1 200 OK\r\n" + HTML + b"Content-Length: 1000000000\r\n\r\n")
+        for _ in range(16):
+            connection.sendall(bytes(1 << 16))
+        assert seen.wait(20)
+        return False
+
+    seen = threading.Event()
+    site.app.pages["/"] = page
+    with contextlib.closing(Stream(site.socket())) as stream:
+        stream.socket.sendall(f"GET / HTTP/1.1\r\nHost: example.com\r\nAccept-Encoding: {coding}\r\n\r\n".encode())
+        stream.until(b"\r\n\r\n")
+        for _ in range(4):
+            stream.exactly(int(stream.until(b"\r\n"), 16))
+            stream.exactly(2)
+        seen.set()
+
+
 def test_an_answer_that_is_cut_looks_cut(site):
     def page(connection, _):
         connection.sendall(b"HTTP/1.1 200 OK\r\n" + HTML + b"Content-Length: 100000\r\n\r\n" + PAGE)
@@ -518,6 +541,58 @@ def test_others_have_their_turn(site):
             for stream in streams:
                 with contextlib.suppress(OSError):
                     stream.socket.shutdown(socket.SHUT_RDWR)
+                stream.close()
+
+
+def test_who_does_not_read(tmp_path):
+    """He is given up after the idle timeout, with his compressor; nothing is compressed ahead of him without a bound."""
+    with PageSite(tmp_path, timeouts="{ connect: 1s, answer: 60s, request: 10s, idle: 1s }") as site:
+        size = 50_000_000
+        text = base64.b64encode(os.urandom(1 << 20))
+        sent = []
+
+        def page(connection, _):
+            connection.sendall(b"HTTP/1.1 200 OK\r\n" + HTML + b"Content-Length: %d\r\n\r\n" % size)
+            while sum(sent) < size:
+                sent.append(connection.send(text))
+            return True
+
+        site.app.pages["/"] = page
+        with contextlib.closing(Stream(site.socket())) as stream:
+            stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            stream.socket.sendall(b"GET / HTTP/1.1\r\nHost: example.com\r\nAccept-Encoding: gzip\r\n\r\n")
+            site.wait_for_log(r"end=visitor-stalled", 30)
+        assert sum(sent) < size
+        site.page("/")
+        assert site.ask("/").content() == PAGE
+
+
+def test_a_stop_in_the_middle(tmp_path):
+    """noah ends with answers half compressed, waiting for their turn, their visitor or their server."""
+    with PageSite(tmp_path) as site:
+        stop = threading.Event()
+
+        def page(connection, head):
+            connection.sendall(b"HTTP/1.1 200 OK\r\n" + HTML + b"Connection: close\r\n\r\n" + PAGE)
+            with contextlib.suppress(OSError):
+                while not stop.wait(0 if b" /fast " in head else 0.05):
+                    connection.sendall(PAGE * 50)
+            return False
+
+        site.app.pages.update({"/fast": page, "/slow": page})
+        streams = [Stream(site.socket()) for _ in range(30)]
+        try:
+            for number, stream in enumerate(streams):
+                path = "/fast" if number % 2 else "/slow"
+                stream.socket.sendall(f"GET {path} HTTP/1.1\r\nHost: example.com\r\nAccept-Encoding: gzip\r\n\r\n".encode())
+            for stream in streams[::3]:
+                stream.until(b"\r\n\r\n")
+            site.noah.process.terminate()
+            site.noah.wait_for_log("to finish")
+            assert site.noah.stop(30) == 0, "the second signal does not wait for them"
+        finally:
+            stop.set()
+            for stream in streams:
                 stream.close()
 
 
