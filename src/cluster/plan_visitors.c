@@ -84,9 +84,9 @@ void plan_print_limits(const struct plan *plan, const struct cluster_limits *lim
 	if (of_site != NULL && !limits->requests_own)
 		return;
 	if (limits->requests.most > 0)
-		fprintf(plan->out, "%sAn address may send %u request%s in %s; more %s answered with 429.\n", plan->indent,
+		fprintf(plan->out, "%sAn address may send %u request%s in %s; more are answered with 429.\n", plan->indent,
 		        limits->requests.most, limits->requests.most == 1 ? "" : "s",
-		        value_format_duration(limits->requests.period_ms, text), limits->requests.most == 1 ? "is" : "are");
+		        value_format_duration(limits->requests.period_ms, text));
 	else if (of_site != NULL && of_site->requests.most > 0)
 		fprintf(plan->out, "%sAn address may send any number of requests.\n", plan->indent);
 }

@@ -202,6 +202,91 @@ def test_plan_of_a_front(tmp_path):
     assert "  - does the work of the service ssh on port 22." in plan["web1"]
 
 
+VISITORS = HEAD + """\
+front_ends: { from: [db1, 203.0.113.0/24], address: proxy-protocol, only: true }
+visitors: { requests: 100/10s, connections: 200, ban: 5m, exempt: [10.0.0.0/8, front] }
+sites:
+  a.example:
+    apps: web1
+    static: { root: /srv/a, match: [jpg, png], index: [index.html, index.htm], try: [web2:81, web1] }
+    compress: all
+    hide_versions: false
+    expires: 30d
+    minimum_rate: 2k
+    buffer: { request: 8m, answer: 0 }
+    requests: 5/1m
+    allow: [10.0.0.0/8, web1]
+    deny: 10.1.0.0/16
+    users: /u
+    realm: Staging
+    errors: { 403: /403, 50x: /50x }
+    routes:
+      - { path: /same, body: 1g }
+      - { path: /open, allow: ['::/0'], deny: 192.0.2.9, users: none, requests: none, minimum_rate: 0, expires: none, compress: none,
+          hide_versions: true, buffer: { request: 0, answer: 2m } }
+      - { path: /apps, apps: web2 }
+      - { path: /own, static: { root: /srv/own, try: none }, requests: 1/1s, users: /v }
+  b.example: { static: { root: /srv/b, try: web2 }, compress: none, minimum_rate: 0, deny: web2, routes: [{ path: /x, expires: 1h }] }
+"""
+
+
+def test_plan_of_files_and_visitors(tmp_path):
+    file = tmp_path / "visitors.yaml"
+    file.write_text(VISITORS)
+    plan = {part.split(" ", 1)[0]: part.splitlines() for part in run("plan", file).stdout.split("\n\n")}
+    assert plan["The"][1:] == [
+        "Who the visitor is, is what the front ends at 192.0.2.21 and 203.0.113.0/24 say, by the PROXY protocol. Nobody else is answered.",
+        "On each server, an address may send 100 requests in 10s; more are answered with 429.",
+        "Who asks too often gets 403 for 5m.",
+        "On each server, an address may have 200 connections at the same time.",
+        "Not counted are 10.0.0.0/8, 192.0.2.10 and 198.51.100.10."]
+    first, second = "\n".join(plan["front"]).split("for b.example, ")
+    for line in (
+            "    But it sends itself the files of /srv/a (*.jpg and *.png), for a directory its index.html or index.htm.",
+            "    What is not among its files is asked one after another of web2 (192.0.2.12:81) and web1 (192.0.2.11:80), until one has it.",
+            "    A visitor who is slower than 2k bytes a second for more than 10s is cut off.",
+            "    8m of a body are awaited before an app gets the request.",
+            "    An app waits for slow visitors to take its answer.",
+            "    An address may send 5 requests in 1m; more are answered with 429.",
+            "    Texts are compressed for visitors who can read that, also where cookies are set.",
+            "    What the apps say about themselves and their versions goes to the visitors.",
+            "    Browsers may keep answers for 30d, unless these say it themselves.",
+            "    Only visitors from 10.0.0.0/8 and 192.0.2.11 are let in, but not those from 10.1.0.0/16.",
+            "    Visitors must give a name and password that are in /u (Staging).",
+            "    Its own pages: /403 when refused (403) and /50x when no server can answer (50x)."):
+        assert line in first.splitlines()
+    routes = first.split("    Requests for /")[1:]
+    assert routes[0] == "same and all below go to the same.\n      Their bodies may have 1g.\n"
+    assert routes[1].splitlines() == [
+        "open and all below go to the same.",
+        "      No visitor is cut off because he is slow.",
+        "      Bodies go to an app as they come.",
+        "      2m of an answer are taken from its app while the visitor is slow.",
+        "      An address may send any number of requests.",
+        "      Nothing is compressed.",
+        "      What the apps say about themselves and their versions is left out.",
+        "      How long browsers may keep them is left to the apps.",
+        "      Only visitors from ::/0 are let in, but not those from 192.0.2.9.",
+        "      Nobody is asked for a password."]
+    assert routes[2].splitlines()[:2] == ["apps and all below go to web2 (192.0.2.12:80).", "      The site's files are not looked at."]
+    assert routes[3].splitlines()[:5] == [
+        "own and all below go to the same.",
+        "      But it sends itself the files of /srv/own, for a directory its index.html.",
+        "      What is not among its files is answered with 404.",
+        "      An address may send 1 request in 1s; more are answered with 429.",
+        "      Visitors must give a name and password that are in /v (Staging)."]
+    assert second.splitlines() == [
+        "and sends the files of /srv/b, for a directory its index.html.",
+        "    What is not among its files is asked of web2 (192.0.2.12:80).",
+        "    No visitor is cut off because he is slow.",
+        "    Nothing is compressed.",
+        "    Visitors from 192.0.2.12 are not let in.",
+        "    Requests for /x and all below are answered in the same way.",
+        "      Browsers may keep answers for 1h, unless these say it themselves."]
+    assert "  - is asked for files of the site a.example that are missing, on port 81." in plan["web2"]
+    assert "  - is a front end: what it says of visitors' addresses is believed." in plan["db1"]
+
+
 def test_plan_of_a_bad_file(tmp_path):
     file = tmp_path / "bad.yaml"
     file.write_text("clutser: x\n")
