@@ -253,44 +253,44 @@ static unsigned count_usable(const struct source *source, const struct cluster_g
 	return usable;
 }
 
+/* A group, and what can be said of it: found out once, for all families. */
+struct group_numbers {
+	struct cluster_walk place;
+	unsigned usable;
+	struct board_headroom headroom;
+};
+
 /* What is said of a group. False: nothing. */
-typedef bool (*group_value)(const struct source *source, const struct cluster_group *group, uint64_t *value);
+typedef bool (*group_value)(const struct group_numbers *group, uint64_t *value);
 
-static bool group_servers(const struct source *source, const struct cluster_group *group, uint64_t *value)
+static bool group_servers(const struct group_numbers *group, uint64_t *value)
 {
-	(void)source;
-	*value = group->app_count;
+	*value = group->place.group->app_count;
 	return true;
 }
 
-static bool group_usable(const struct source *source, const struct cluster_group *group, uint64_t *value)
+static bool group_usable(const struct group_numbers *group, uint64_t *value)
 {
-	*value = count_usable(source, group);
+	*value = group->usable;
 	return true;
 }
 
-static bool group_peak(const struct source *source, const struct cluster_group *group, uint64_t *value)
+static bool group_peak(const struct group_numbers *group, uint64_t *value)
 {
-	struct board_headroom headroom;
-	(void)board_headroom_look(source->board, source->cluster, group, &headroom);
-	*value = headroom.peak;
+	*value = group->headroom.peak;
 	return true;
 }
 
-static bool group_capacity(const struct source *source, const struct cluster_group *group, uint64_t *value)
+static bool group_capacity(const struct group_numbers *group, uint64_t *value)
 {
-	struct board_headroom headroom;
-	(void)board_headroom_look(source->board, source->cluster, group, &headroom);
-	*value = headroom.capacity;
-	return headroom.known;
+	*value = group->headroom.capacity;
+	return group->headroom.known;
 }
 
-static bool group_without_one(const struct source *source, const struct cluster_group *group, uint64_t *value)
+static bool group_without_one(const struct group_numbers *group, uint64_t *value)
 {
-	struct board_headroom headroom;
-	(void)board_headroom_look(source->board, source->cluster, group, &headroom);
-	*value = headroom.without_one;
-	return headroom.known && headroom.loss != CLUSTER_NO_SERVER && headroom.without_one != UINT_MAX;
+	*value = group->headroom.without_one;
+	return group->headroom.known && group->headroom.loss != CLUSTER_NO_SERVER && group->headroom.without_one != UINT_MAX;
 }
 
 static const struct {
@@ -304,23 +304,48 @@ static const struct {
     {"noah_group_capacity_without_one", "the same after the loss of the server that costs most", group_without_one},
 };
 
+/* To be freed; NULL: no memory. */
+static struct group_numbers *find_groups(const struct source *source, unsigned *count)
+{
+	struct cluster_walk walk = {0}, again = {0};
+	unsigned most = 0;
+	while (cluster_walk_groups(source->cluster, &walk))
+		most++;
+	struct group_numbers *groups = calloc(most + 1, sizeof *groups);
+	*count = 0;
+	while (groups != NULL && cluster_walk_groups(source->cluster, &again)) {
+		struct group_numbers *group = &groups[*count];
+		if (!is_here(source, again.on))
+			continue;
+		group->place = again;
+		group->usable = count_usable(source, again.group);
+		(void)board_headroom_look(source->board, source->cluster, again.group, &group->headroom);
+		++*count;
+	}
+	return groups;
+}
+
+static void put_group(const struct source *source, const struct cluster_walk *place, uint64_t value)
+{
+	char route[8] = "";
+	const char *kind = place->service != NULL ? "service" : place->files != NULL ? "files" : "site";
+	if (place->route != NULL) /* by its number: two routes may have the same path */
+		snprintf(route, sizeof route, "%u", (unsigned)(place->route - place->site->routes) + 1);
+	exposition_number(source->out, "", (const char *const[]){"kind", kind, "name", place->name, "route", route, NULL}, value);
+}
+
 static void put_groups(const struct source *source)
 {
+	unsigned count;
+	uint64_t value;
+	struct group_numbers *groups = find_groups(source, &count);
 	for (unsigned i = 0; i < COUNT_OF(group_families); i++) {
-		struct cluster_walk walk = {0};
 		exposition_family(source->out, group_families[i].name, "gauge", group_families[i].help);
-		while (cluster_walk_groups(source->cluster, &walk)) {
-			char route[8] = "";
-			uint64_t value;
-			if (!is_here(source, walk.on) || !group_families[i].value(source, walk.group, &value))
-				continue;
-			if (walk.route != NULL) /* by its number: two routes may have the same path */
-				snprintf(route, sizeof route, "%u", (unsigned)(walk.route - walk.site->routes) + 1);
-			const char *kind = walk.service != NULL ? "service" : walk.files != NULL ? "files" : "site";
-			exposition_number(source->out, "", (const char *const[]){"kind", kind, "name", walk.name, "route", route, NULL},
-			                  value);
-		}
+		for (unsigned j = 0; j < count; j++)
+			if (group_families[i].value(&groups[j], &value))
+				put_group(source, &groups[j].place, value);
 	}
+	free(groups);
 }
 
 /* ---- sites --------------------------------------------------------------------------------------------------------------- */
