@@ -309,8 +309,8 @@ static enum files_result take(struct files_core *core, const struct files_root *
 		return result;
 	}
 	file->checked_us = file->used_us = loop_now_us(core->loop);
-	keep(core, file);
 	keep_content(core, file);
+	keep(core, file);
 	*out = file;
 	return FILES_OK;
 }

@@ -43,7 +43,8 @@ struct files_core {
 	unsigned file_count;
 	size_t content_bytes;
 	struct list roots[ROOT_BUCKETS];
-	char *window; /* FILES_WINDOW_BYTES that are read only to see that they are in memory: filled and forgotten */
+	struct files_root *last_root; /* that was asked for; NULL: none, or it is gone */
+	char *window;                 /* FILES_WINDOW_BYTES that are read only to see that they are in memory: filled and forgotten */
 };
 
 /* ---- work for the pool (open.c) ---------------------------------------------------------------------------------- */

@@ -103,13 +103,17 @@ static enum files_result root_renew(struct files_core *core, struct files_root *
 
 static struct files_root *root_find(struct files_core *core, const char *text)
 {
+	if (core->last_root != NULL && strcmp(core->last_root->text, text) == 0)
+		return core->last_root;
 	uint64_t hash = hash_stable(text, strlen(text));
 	struct list *bucket = &core->roots[hash % ROOT_BUCKETS];
 
 	LIST_EACH (item, bucket) { /* as many as the cluster files of the last seconds name */
 		struct files_root *root = OWNER_OF(item, struct files_root, link);
-		if (root->hash == hash && strcmp(root->text, text) == 0)
+		if (root->hash == hash && strcmp(root->text, text) == 0) {
+			core->last_root = root;
 			return root;
+		}
 	}
 	struct files_root *root = calloc(1, sizeof(*root));
 	if (root == NULL)
@@ -155,9 +159,11 @@ void files_root_leave(struct files_root *root)
 
 /* ---- letting go ------------------------------------------------------------------------------------------------------ */
 
-static void root_free(struct files_root *root)
+static void root_free(struct files_core *core, struct files_root *root)
 {
 	ASSERT(root->users == 0);
+	if (core->last_root == root)
+		core->last_root = NULL;
 	list_remove(&root->link);
 	if (root->directory != NULL)
 		files_directory_unref(root->directory);
@@ -173,7 +179,7 @@ void files_roots_sweep(struct files_core *core)
 		LIST_EACH_SAFE (item, &core->roots[i]) {
 			struct files_root *root = OWNER_OF(item, struct files_root, link);
 			if (root->users == 0 && now_us - root->used_us > FILES_UNUSED_US)
-				root_free(root);
+				root_free(core, root);
 		}
 	}
 }
@@ -182,6 +188,6 @@ void files_roots_free(struct files_core *core)
 {
 	for (unsigned i = 0; i < ROOT_BUCKETS; i++) {
 		LIST_EACH_SAFE (item, &core->roots[i])
-			root_free(OWNER_OF(item, struct files_root, link));
+			root_free(core, OWNER_OF(item, struct files_root, link));
 	}
 }

@@ -25,12 +25,10 @@ static void add(struct timing *timing, const char *name, uint64_t us)
 	timing->size += (size_t)size;
 }
 
-void http_timing_fields(struct http_exchange *exchange)
+static void add_timing(struct http_exchange *exchange)
 {
 	struct timing timing = {.size = 0};
 
-	if (exchange->site == NULL || !exchange->site->server_timing)
-		return;
 	if (exchange->connect_us != 0) {
 		uint64_t both_us = exchange->connect_us - exchange->read_us, queued_us = exchange->queued_us;
 		add(&timing, "noah-queue", queued_us < both_us ? queued_us : both_us);
@@ -42,4 +40,10 @@ void http_timing_fields(struct http_exchange *exchange)
 	char *value = arena_copy_text(task_arena(), span_of(timing.text, timing.size));
 	if (value != NULL)
 		exchange_add_field(exchange, SPAN("Server-Timing"), span_of(value, timing.size));
+}
+
+void http_timing_fields(struct http_exchange *exchange)
+{
+	if (exchange->site != NULL && exchange->site->server_timing)
+		add_timing(exchange);
 }
