@@ -36,7 +36,7 @@ static struct sockaddr_in front = {.sin_family = AF_INET}, mine = {.sin_family =
 static uint64_t seed;
 static atomic_ullong next_case, last_case;
 static struct {
-	atomic_ullong cases, bytes, answered, refused, failed, silent, valid, valid_lost, hung;
+	atomic_ullong cases, bytes, answered, refused, failed, silent, valid, valid_lost, hung, named;
 } counts;
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
@@ -132,6 +132,7 @@ static void run_case(unsigned long long number, struct message *message)
 	counts.failed += answers.failed > 0;
 	counts.silent += answers.good + answers.refused + answers.failed == 0;
 	counts.valid += answers.wanted;
+	counts.named += answers.named;
 	if (valid && (answers.good != answers.wanted || answers.refused + answers.failed > 0)) {
 		counts.valid_lost++;
 		fprintf(stderr, "case %llu is right, and had %u answers 200 instead of %u, and %u others\n", number, answers.good,
@@ -179,9 +180,9 @@ int main(int count, char **words)
 		pthread_join(threads[i], NULL);
 	printf("{\"cases\": %llu, \"bytes\": %llu, \"answered\": %llu, \"refused\": %llu, \"failed\": %llu, \"silent\": %llu, "
 	       "\"valid\": %llu, "
-	       "\"valid_lost\": %llu, \"hung\": %llu}\n",
+	       "\"valid_lost\": %llu, \"hung\": %llu, \"named\": %llu}\n",
 	       counts.cases, counts.bytes, counts.answered, counts.refused, counts.failed, counts.silent, counts.valid,
-	       counts.valid_lost, counts.hung);
+	       counts.valid_lost, counts.hung, counts.named);
 	free(messages);
 	return 0;
 }

@@ -64,6 +64,7 @@ bool send_in_pieces(int descriptor, const struct message *message, struct chance
 struct answers {
 	unsigned wanted; /* how many 200 a case that is right must have, and no others */
 	unsigned good, refused, failed;
+	unsigned named; /* answers that tell the server's software */
 };
 
 /* `first` is the status's first three digits. */

@@ -141,6 +141,9 @@ static void put_hostile(struct message *message, struct chance *chance, unsigned
 		put_field(message, chance, "Content-Length", lengths, COUNT_OF(lengths), length);
 	if (once_in(chance, 4))
 		put_field(message, chance, "Connection", connections, COUNT_OF(connections), NULL);
+	if (once_in(chance, 4))
+		put_field(message, chance, "Accept-Encoding", odd_codings, COUNT_OF(odd_codings),
+		          wrong_in(chance, 3) ? NULL : "gzip, br");
 	put_line_end(message, chance);
 	if (has_body)
 		put_body(message, chance, has_length ? (unsigned)atoi(length) : 0);
@@ -183,6 +186,11 @@ static void put_valid(struct message *message, struct chance *chance)
 	unsigned size = once_in(chance, 3) ? 0 : below(chance, BODY_MOST);
 	uint32_t sum = make_body(body, size, chance);
 	put_format(message, "%s /valid/%u/%u HTTP/1.1\r\nHost: %s\r\nCookie: a=b\r\n", size == 0 ? "GET" : "POST", size, sum, host);
+	if (once_in(chance, 2)) {
+		put_text(message, "Accept-Encoding: ");
+		PUT_ONE_OF(message, chance, accepted_codings);
+		put_text(message, "\r\n");
+	}
 	if (size == 0) {
 		put_text(message, once_in(chance, 2) ? "\r\n" : "Content-Length: 0\r\n\r\n");
 	} else if (once_in(chance, 2)) {
@@ -207,10 +215,11 @@ static void put_valid(struct message *message, struct chance *chance)
 /* Every status line; bodies hold none. False: noah did not end in time. */
 static bool read_answers(int descriptor, struct answers *answers)
 {
-	static const char mark[] = "HTTP/1.1 ";
-	const size_t mark_size = sizeof(mark) - 1;
+	static const char mark[] = "HTTP/1.1 ", name[] = "checker/";
+	const size_t mark_size = sizeof(mark) - 1, name_size = sizeof(name) - 1;
 	char bytes[16384], code[3];
 	size_t matched = 0, digits = 0; /* of the mark, and of the status behind it */
+	size_t named = 0;               /* of the name */
 	for (;;) {
 		ssize_t got = recv(descriptor, bytes, sizeof(bytes), 0);
 		if (got < 0 && (errno == EAGAIN || errno == EINTR))
@@ -218,6 +227,11 @@ static bool read_answers(int descriptor, struct answers *answers)
 		if (got <= 0)
 			return true;
 		for (ssize_t at = 0; at < got; at++) {
+			named = bytes[at] == name[named] ? named + 1 : bytes[at] == name[0];
+			if (named == name_size) {
+				answers->named++;
+				named = 0;
+			}
 			if (matched < mark_size) {
 				matched = bytes[at] == mark[matched] ? matched + 1 : bytes[at] == mark[0];
 				continue;

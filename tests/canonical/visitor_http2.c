@@ -273,6 +273,8 @@ static void put_valid_stream(struct message *message, struct chance *chance, ngh
 	add_text(&list, "cookie", "a=b");
 	add_text(&list, "cookie", "c=d");
 	add_text(&list, "te", "trailers");
+	if (once_in(chance, 2))
+		add_text(&list, "accept-encoding", once_in(chance, 2) ? "gzip, br, zstd" : "*;q=0.5, gzip;q=0");
 	if (size > 0 && once_in(chance, 2))
 		add_text(&list, "content-length", length);
 	chance->mildness = 1u << 20; /* nothing is wrong in these */
@@ -305,6 +307,8 @@ static void read_block(struct reader *reader, const uint8_t *bytes, size_t size,
 		if ((flags & NGHTTP2_HD_INFLATE_EMIT) != 0 && field.namelen == 7 && memcmp(field.name, ":status", 7) == 0 &&
 		    field.valuelen == 3)
 			count_answer(answers, (const char *)field.value);
+		if ((flags & NGHTTP2_HD_INFLATE_EMIT) != 0 && memmem(field.value, field.valuelen, "checker/", 8) != NULL)
+			answers->named++;
 		if ((flags & NGHTTP2_HD_INFLATE_FINAL) != 0) {
 			nghttp2_hd_inflate_end_headers(reader->inflater);
 			return;

@@ -68,13 +68,22 @@ static const struct word names[] = {
 	W("X-Forwarded-Host"), W("Forwarded"), W("Via"), W("Host"), W("HOST"), W("Host "), W("H\0st"), W("TE"),
 	W("Trailer"), W("Upgrade"), W("HTTP2-Settings"), W("Keep-Alive"), W("Proxy-Connection"), W("Proxy-Authorization"),
 	W("Max-Forwards"), W("Expect"), W(""), W(":"), W("Cont\rent-Length"), W("X\nTransfer-Encoding"),
-	W("X-Forwarded-Port"), W("(comment)"), W("Cookie"), W("Range"), W("X-\xc3\xa9"),
+	W("X-Forwarded-Port"), W("(comment)"), W("Cookie"), W("Range"), W("X-\xc3\xa9"), W("Accept-Encoding"),
+	W("Accept_Encoding"), W("If-None-Match"), W("If-Range"),
 };
 static const struct word values[] = {
 	W("chunked"), W("5"), W("0"), W("a"), W(""), W("127.0.0.1"), W("1.1 noah"), W("http"), W("https"), W("trailers"),
 	W("websocket"), W("h2c"), W("100-continue"), W("100-Continue, x"), W("100"), W("-1"), W("3"), W("x\ry"),
 	W("x\0y"), W("x\x01y"), W("x\x7fy"), W("\xff\xfe\xfd"), W("a\r\n b"), W("a\r\n\tchunked"), W("a\nHost: b"),
-	W("for=1.2.3.4"), W("keep-alive, 5"), W("x\r\nContent-Length: 7"),
+	W("for=1.2.3.4"), W("keep-alive, 5"), W("x\r\nContent-Length: 7"), W("gzip"), W("bytes=0-0,-1"), W("W/\"x\""),
+};
+static const struct word accepted_codings[] = {
+	W("gzip"), W("br"), W("zstd"), W("gzip, deflate, br, zstd"), W("*"), W("identity"), W("gzip;q=0"), W("br;q=1.000"),
+	W("zstd;q=0.5, gzip;q=0.4"), W("*;q=0, identity"), W(""), W("x-gzip"), W("gzip , br"), W("GZIP;Q=1"), W(",, gzip ,,"),
+};
+static const struct word odd_codings[] = {
+	W("gzip;q=2"), W("gzip;q="), W("gzip;q=0.0001"), W("gzip;q=-1"), W(";q=1"), W("gzip;"), W("gzip;q=1;q=0"), W("g\x01zip"),
+	W("gz\0ip"), W("\"gzip\""), W("gzip;q=\"1\""), W("gzip q=1"), W("gzip\r\n ,br"), W("br;q=1e0"), W("\xff"), W("*;q"),
 };
 static const struct word field_separators[] = {
 	W(":"), W(" : "), W("\t:"), W(" "), W("="), W("::"), W(":\t "), W(":\r\n "), W(":\0"),
@@ -105,7 +114,7 @@ static const struct word bad_names[] = {
 	W("transfer-encoding"), W("connection"), W("keep-alive"), W("proxy-connection"), W("upgrade"), W("te"),
 	W("http2-settings"), W("content_length"), W("x-real-ip"), W("x-forwarded-for"), W("x-forwarded-proto"),
 	W("forwarded"), W(":method"), W(":path"), W(":status"), W("host"), W("cookie"), W("content-length"),
-	W("expect"), W("trailer"), W("x\ttransfer-encoding"), W("x: y\r\ntransfer-encoding"), W("x-forwarded-host"),
+	W("expect"), W("trailer"), W("accept-encoding"), W("range"), W("x\ttransfer-encoding"), W("x: y\r\ntransfer-encoding"), W("x-forwarded-host"),
 	W("via"), W("max-forwards"),
 };
 static const struct word bad_values[] = {
