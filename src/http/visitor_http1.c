@@ -40,7 +40,8 @@ static enum http_outcome give(struct http_exchange *exchange, struct iovec **par
 		unsigned absorbed = exchange->absorbed.left > 0 ? http_spool_parts(&exchange->absorbed, all, GIVEN_PARTS_MOST) : 0;
 		unsigned direct = *count < GIVEN_PARTS_MOST - absorbed ? *count : GIVEN_PARTS_MOST - absorbed;
 		if (absorbed > 0) {
-			memcpy(all + absorbed, *parts, direct * sizeof(**parts));
+			if (direct > 0)
+				memcpy(all + absorbed, *parts, direct * sizeof(**parts));
 			next = all;
 		} else {
 			next = *parts;
