@@ -121,8 +121,8 @@ def test_an_image_that_is_not_here_yet_comes_from_the_other_front(lab, front2):
     lab.machines["front1"].write("/srv/docs/images/alone.png", "only there")
     lab.power_off("front1")
     wait_for_health(front2, f"{FRONT1}:80", "down")
-    unknown = get(lab, "/images/alone.png", front=FRONT2)
-    assert unknown.status == 503 and b"our own page: nobody can answer" in unknown.body
+    unknown = get(lab, "/images/alone.png", front=FRONT2)  # a clone that is down is not asked
+    assert unknown.status == 404 and b"our own page: not here" in unknown.body
     lab.power_on("front1")
     wait_for_health(front2, f"{FRONT1}:80", "up")
     assert get(lab, "/images/alone.png", front=FRONT2).body == b"only there"
