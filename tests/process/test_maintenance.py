@@ -54,7 +54,7 @@ def test_visitors_are_told_and_come_back(tmp_path, site):
         assert "example.com: in maintenance since" in words and "(30 min)" in words and "noah's page; 0 so far" in words
         answer, page = ask(site)
         assert answer.status == 503 and b"being worked on" in page and b"about 30 minutes" in page
-        assert 1790 <= int(answer.headers["Retry-After"]) <= 1800
+        assert 1700 <= int(answer.headers["Retry-After"]) <= 1800
         assert answer.headers["Cache-Control"] == "no-store" and answer.headers["Content-Type"] == "text/html; charset=utf-8"
         head, nothing = ask(site, method="HEAD")
         assert head.status == 503 and nothing == b"" and head.headers["Content-Length"] == str(len(page))
@@ -78,11 +78,10 @@ def test_it_ends_by_itself(tmp_path, site):
         assert of_status(noah)["until"] is None and of_status(noah)["left_s"] is None
         assert ask(site)[0].headers["Retry-After"] == "300" and b"about 5 minutes" in ask(site)[1]
         assert "for ever, that is until" in say(noah)
-        say(noah, "on", "example.com", "--for", "2s")  # begins anew
         began = time.monotonic()
-        assert ask(site)[0].status == 503
-        wait_for(lambda: ask(site)[0].status == 200, 20, "the site to be back")
-        assert time.monotonic() - began > 1.5 and of_status(noah) is None
+        say(noah, "on", "example.com", "--for", "3s")  # begins anew
+        wait_for(lambda: ask(site)[0].status == 200, 30, "the site to be back")
+        assert time.monotonic() - began >= 3 and of_status(noah) is None
         assert 3500 < (say(noah, "on", "example.com") and of_status(noah)["left_s"]) <= 3600
 
 
