@@ -9,40 +9,74 @@
  */
 #include "proto/http_private.h"
 
-/* In lower case, by their first letter; one that ends in '*' stands for all that begin so. */
-static const char *const of_c[] = {"cf-connecting-ip*", "cf-pseudo-ipv4", "cf-visitor", "client-ip", NULL};
-static const char *const of_f[] = {"fastly-client-ip", "fastly-ssl", "forwarded", "forwarded-for*", "front-end-https", NULL};
-static const char *const of_p[] = {"proxy", NULL};
-static const char *const of_r[] = {"remote-addr", "remote-user", NULL};
-static const char *const of_s[] = {"ssl-client-*", NULL};
-static const char *const of_t[] = {"true-client-ip", NULL};
-static const char *const of_x[] = {
-    "x-accel-mapping",
-    "x-appengine-user-ip",
-    "x-azure-clientip",
-    "x-azure-socketip",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "x-envoy-external-address",
-    "x-forwarded",
-    "x-forwarded-*",
-    "x-host",
-    "x-original-*",
-    "x-proxyuser-ip",
-    "x-real-ip",
-    "x-remote-addr",
-    "x-remote-ip",
-    "x-remote-user",
-    "x-rewrite-url",
-    "x-scheme",
-    "x-sendfile-type",
-    "x-ssl-*",
-    "x-url-scheme",
-    NULL,
+/* In lower case. */
+struct own_name {
+	uint8_t size;
+	bool begins; /* all names that begin so, not only this one */
+	char text[26];
 };
-static const char *const *const by_letter[26] = {
-    ['c' - 'a'] = of_c, ['f' - 'a'] = of_f, ['p' - 'a'] = of_p, ['r' - 'a'] = of_r,
-    ['s' - 'a'] = of_s, ['t' - 'a'] = of_t, ['x' - 'a'] = of_x,
+#define IS(name)                      \
+	{                                 \
+		sizeof(name) - 1, false, name \
+	}
+#define BEGINS(name)                 \
+	{                                \
+		sizeof(name) - 1, true, name \
+	}
+
+static const struct own_name of_c[] = {
+    BEGINS("cf-connecting-ip"),
+    IS("cf-pseudo-ipv4"),
+    IS("cf-visitor"),
+    IS("client-ip"),
+};
+static const struct own_name of_f[] = {
+    IS("fastly-client-ip"), IS("fastly-ssl"), IS("forwarded"), BEGINS("forwarded-for"), IS("front-end-https"),
+};
+static const struct own_name of_p[] = {
+    IS("proxy"),
+};
+static const struct own_name of_r[] = {
+    IS("remote-addr"),
+    IS("remote-user"),
+};
+static const struct own_name of_s[] = {
+    BEGINS("ssl-client-"),
+};
+static const struct own_name of_t[] = {
+    IS("true-client-ip"),
+};
+static const struct own_name of_x[] = {
+    IS("x-accel-mapping"),
+    IS("x-appengine-user-ip"),
+    IS("x-azure-clientip"),
+    IS("x-azure-socketip"),
+    IS("x-client-ip"),
+    IS("x-cluster-client-ip"),
+    IS("x-envoy-external-address"),
+    IS("x-forwarded"),
+    BEGINS("x-forwarded-"),
+    IS("x-host"),
+    BEGINS("x-original-"),
+    IS("x-proxyuser-ip"),
+    IS("x-real-ip"),
+    IS("x-remote-addr"),
+    IS("x-remote-ip"),
+    IS("x-remote-user"),
+    IS("x-rewrite-url"),
+    IS("x-scheme"),
+    IS("x-sendfile-type"),
+    BEGINS("x-ssl-"),
+    IS("x-url-scheme"),
+};
+
+/* By their first letter. */
+#define OF(letter, table) [(letter) - 'a'] = {table, COUNT_OF(table)}
+static const struct {
+	const struct own_name *names;
+	size_t count;
+} by_letter[26] = {
+    OF('c', of_c), OF('f', of_f), OF('p', of_p), OF('r', of_r), OF('s', of_s), OF('t', of_t), OF('x', of_x),
 };
 
 static char fold(char byte)
@@ -52,23 +86,25 @@ static char fold(char byte)
 	return (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9') ? byte : '-';
 }
 
-static bool is_so_named(struct span name, const char *own)
+static bool is_so_named(struct span name, const struct own_name *own)
 {
 	size_t at = 0;
 
-	while (at < name.size && own[at] != '\0' && own[at] != '*' && fold(name.start[at]) == own[at])
+	if (own->begins ? name.size < own->size : name.size != own->size)
+		return false;
+	while (at < own->size && fold(name.start[at]) == own->text[at])
 		at++;
-	return own[at] == '*' || (at == name.size && own[at] == '\0');
+	return at == own->size;
 }
 
 static bool is_of_proxies(struct span name)
 {
 	unsigned letter = (unsigned)(name.start[0] | 0x20) - 'a';
 
-	if (letter >= COUNT_OF(by_letter) || by_letter[letter] == NULL)
+	if (letter >= COUNT_OF(by_letter))
 		return false;
-	for (const char *const *own = by_letter[letter]; *own != NULL; own++)
-		if (is_so_named(name, *own))
+	for (size_t i = 0; i < by_letter[letter].count; i++)
+		if (is_so_named(name, &by_letter[letter].names[i]))
 			return true;
 	return false;
 }
