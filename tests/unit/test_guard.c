@@ -510,8 +510,8 @@ static void test_threads(void **state)
 	assert_int_equal(bans, 1);
 	(void)!guard_look(guard, now_us, NULL, 0, &numbers);
 	assert_int_equal(numbers.banned, 1);
-	assert_int_equal(numbers.remembered,
-	                 2 * (ROUNDS - 1) + 2); /* two windows of each; of stranger(1) the ban, and no connection */
+	/* Two windows of each, of stranger(1) one is the ban. No connection, unless a thread slept for long while it had a lock. */
+	assert_in_range(numbers.remembered, 2 * (ROUNDS - 1) + 2, 2 * (ROUNDS - 1) + 5);
 }
 
 /* Wherever a process is killed, others go on after its lanes have been given back. */
