@@ -140,9 +140,11 @@ static enum http_outcome give(struct http_exchange *exchange, struct iovec **par
 {
 	struct h2_stream *stream = stream_of(exchange);
 
-	if (is_lost(stream))
+	if (is_lost(stream) && (!stream->end_sent || stream->connection->dead))
 		return OUTCOME_VISITOR_GONE;
 	http_absorb_took(exchange, parts, count, settle(stream));
+	if (stream->end_sent)
+		return OUTCOME_OK; /* the last of it left by itself, and with it his stream was over */
 	offer(exchange, stream, *parts, *count, last);
 	(void)nghttp2_session_resume_data(stream->connection->session, stream->id); /* fails when it does not wait for data */
 	h2_pump(stream->connection);
