@@ -12,7 +12,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -20,22 +20,46 @@
 
 /* ---- how much of the pool a root may have ------------------------------------------------------------------------ */
 
-#define SLOT_GROUPS 64u /* roots that fall together share what one may have */
-static atomic_uint jobs_under_way[SLOT_GROUPS];
-
-static atomic_uint *slot_of(uint64_t hash)
-{
-	return &jobs_under_way[hash % SLOT_GROUPS];
-}
+#define BUSY_ROOTS_MOST 64u                                   /* that have jobs at the same time; those of more wait */
+static pthread_mutex_t busy_lock = PTHREAD_MUTEX_INITIALIZER; /* of all threads; held for a look at this table */
+static struct {
+	uint64_t hash;
+	unsigned jobs; /* 0: the place is free */
+} busy[BUSY_ROOTS_MOST];
 
 static bool take_slot(uint64_t hash)
 {
-	atomic_uint *slot = slot_of(hash);
+	unsigned place = BUSY_ROOTS_MOST;
+	bool taken = false;
 
-	if (atomic_fetch_add_explicit(slot, 1, memory_order_relaxed) < FILES_JOBS_MOST)
-		return true;
-	atomic_fetch_sub_explicit(slot, 1, memory_order_relaxed);
-	return false;
+	pthread_mutex_lock(&busy_lock);
+	for (unsigned i = 0; i < BUSY_ROOTS_MOST; i++) {
+		if (busy[i].jobs > 0 && busy[i].hash == hash) {
+			place = i;
+			break;
+		}
+		if (busy[i].jobs == 0 && place == BUSY_ROOTS_MOST)
+			place = i;
+	}
+	if (place < BUSY_ROOTS_MOST && busy[place].jobs < FILES_JOBS_MOST) {
+		busy[place].hash = hash;
+		busy[place].jobs++;
+		taken = true;
+	}
+	pthread_mutex_unlock(&busy_lock);
+	return taken;
+}
+
+static void give_slot_back(uint64_t hash)
+{
+	pthread_mutex_lock(&busy_lock);
+	for (unsigned i = 0; i < BUSY_ROOTS_MOST; i++) {
+		if (busy[i].jobs > 0 && busy[i].hash == hash) {
+			busy[i].jobs--;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&busy_lock);
 }
 
 static int64_t left_ms(const struct files_patience *patience)
@@ -71,7 +95,7 @@ static void release_job(struct offload *offload)
 {
 	struct files_job *job = OWNER_OF(offload, struct files_job, offload);
 
-	atomic_fetch_sub_explicit(slot_of(job->hash), 1, memory_order_relaxed);
+	give_slot_back(job->hash);
 	free_job(job);
 }
 

@@ -30,6 +30,7 @@ class StallingDisk:
     def __init__(self, directory, files):
         self.directory, self.files = str(directory), list(files.items())
         self.stalled, self.going = set(), threading.Condition()
+        self.behind = 0  # only reads from here on stall
         self.waiting = 0  # requests that have not got their answer
         os.makedirs(self.directory, exist_ok=True)
         self.device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
@@ -47,9 +48,10 @@ class StallingDisk:
         _libc.umount2(self.directory.encode(), MNT_DETACH)
         os.close(self.device)
 
-    def stall(self, what):
-        """What is asked from now on in this way (lookup, open, read) gets no answer."""
+    def stall(self, what, behind=0):
+        """What is asked from now on in this way (lookup, open, read; reads only behind this offset) gets no answer."""
         with self.going:
+            self.behind = behind
             self.stalled.add(what)
 
     def resume(self):
@@ -71,7 +73,7 @@ class StallingDisk:
             if opcode in (FORGET, BATCH_FORGET, INTERRUPT):
                 continue
             body = request[HEADER.size:]
-            if NAMES.get(opcode) in self.stalled:
+            if NAMES.get(opcode) in self.stalled and (opcode != READ or struct.unpack_from("<QQ", body)[1] >= self.behind):
                 threading.Thread(target=self._answer_later, args=(opcode, unique, node, body), daemon=True).start()
             else:
                 self._answer(opcode, unique, node, body)
