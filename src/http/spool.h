@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * What noah keeps so that slow visitors are slow here and not at the app: bytes that wait (spool.c), and how long somebody may
- * take (pace.c). Part of http_private.h.
+ * take (pace.c). Part of exchange.h.
  *
  * A spool is a queue of bytes in blocks. All spools of the process, and what HTTP/2 has taken of bodies that nobody has read yet,
  * share one bounded pool; the fuller it is, the less each may have of it, so that something is left for whoever comes next.
