@@ -32,7 +32,7 @@ enum http_outcome http1_outcome_of_write(enum net_result result)
 static enum http_outcome give(struct http_exchange *exchange, struct iovec **parts, unsigned *count, bool last)
 {
 	struct stream *stream = &exchange->client->stream;
-	struct iovec all[GIVEN_PARTS_MOST], *next = *parts;
+	struct iovec all[GIVEN_PARTS_MOST], *next;
 	size_t sent;
 
 	(void)last; /* the bytes tell */
