@@ -119,7 +119,8 @@ $(CANONICAL): $(BUILD)/canonical/%: $(wildcard tests/canonical/*.[ch]) Makefile 
 unit: $(UNIT_TESTS)
 # make arm64 ARM64=1 BUILD=build/arm64: what tests/run runs under qemu. Not here: tests of what needs a library, and of messages
 # (descriptors that do not fit are not closed by qemu's recvmsg as they are by the kernel's).
-ARM64_NAMES := base loop loop_turns net tunnel http_% mysql_response sql_classify board board_% roles upstream cluster_values proxy_header
+ARM64_NAMES := base loop loop_turns net tunnel http_% mysql_response sql_classify board board_gate board_layout roles upstream cluster_values proxy_header \
+	proxy_protocol guard
 ARM64_TESTS := $(filter $(addprefix $(BUILD)/unit/test_,$(ARM64_NAMES)),$(UNIT_TESTS))
 arm64: $(ARM64_TESTS)
 fuzzers: $(FUZZERS)
