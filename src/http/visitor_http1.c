@@ -41,7 +41,6 @@ static enum http_outcome give(struct http_exchange *exchange, struct iovec **par
 		unsigned direct = *count < GIVEN_PARTS_MOST - absorbed ? *count : GIVEN_PARTS_MOST - absorbed;
 		if (absorbed > 0) {
 			if (direct > 0)
-				if (direct > 0)
 				memcpy(all + absorbed, *parts, direct * sizeof(**parts));
 			next = all;
 		} else {
