@@ -328,6 +328,9 @@ struct cluster_walk {
 };
 bool cluster_walk_groups(const struct cluster *cluster, struct cluster_walk *walk) MUST_CHECK;
 
+/* Requests from one address are limited: of all sites together, of a site, or of one of its routes. */
+bool cluster_limits_requests(const struct cluster *cluster) MUST_CHECK;
+
 /* Whether server number `server` opens this listener of a site or database with this `on`. Not when the address belongs to
  * another server: `listen: [10.0.0.11:80, 10.0.0.12:80]` on two servers means each its own. */
 bool cluster_listens_on(const struct cluster *cluster, uint64_t on, const struct address *listen, uint32_t server);

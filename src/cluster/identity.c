@@ -180,3 +180,17 @@ bool cluster_walk_groups(const struct cluster *cluster, struct cluster_walk *wal
 	}
 	return false;
 }
+
+bool cluster_limits_requests(const struct cluster *cluster)
+{
+	if (cluster->visitors.requests.most > 0)
+		return true;
+	for (const struct cluster_site *site = cluster->sites; site < cluster->sites + cluster->site_count; site++) {
+		if (site->limits.requests.most > 0)
+			return true;
+		for (const struct cluster_route *route = site->routes; route < site->routes + site->route_count; route++)
+			if (route->limits.requests.most > 0)
+				return true;
+	}
+	return false;
+}

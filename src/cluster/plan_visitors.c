@@ -176,22 +176,11 @@ static void print_exempt(const struct plan *plan, const struct cluster_networks 
 	fputs(".\n", plan->out);
 }
 
-static bool limits_requests(const struct cluster *cluster)
-{
-	bool some = cluster->visitors.requests.most > 0;
-	for (uint32_t i = 0; i < cluster->site_count; i++) {
-		some |= cluster->sites[i].limits.requests.most > 0;
-		for (uint32_t j = 0; j < cluster->sites[i].route_count; j++)
-			some |= cluster->sites[i].routes[j].limits.requests.most > 0;
-	}
-	return some;
-}
-
 void plan_print_visitors(const struct plan *plan)
 {
 	const struct cluster_visitors *visitors = &plan->cluster->visitors;
 	char text[VALUE_TEXT_SIZE];
-	bool has_requests = limits_requests(plan->cluster);
+	bool has_requests = cluster_limits_requests(plan->cluster);
 	if (visitors->requests.most > 0)
 		fprintf(plan->out, "On each server, an address may send %u requests in %s; more are answered with 429.\n",
 		        visitors->requests.most, value_format_duration(visitors->requests.period_ms, text));

@@ -50,24 +50,10 @@ void load_validate_access(struct load *load, const struct cluster_access *access
 
 /* ---- how often ------------------------------------------------------------------------------------------------ */
 
-static bool has_limited_requests(const struct cluster *cluster)
-{
-	if (cluster->visitors.requests.most > 0)
-		return true;
-	for (const struct cluster_site *site = cluster->sites; site < cluster->sites + cluster->site_count; site++) {
-		if (site->limits.requests.most > 0)
-			return true;
-		for (const struct cluster_route *route = site->routes; route < site->routes + site->route_count; route++)
-			if (route->limits.requests.most > 0)
-				return true;
-	}
-	return false;
-}
-
 static void validate_limits(struct load *load)
 {
 	const struct cluster *cluster = load->cluster;
-	bool has_requests = has_limited_requests(cluster) || load->report->total > 0; /* one may have been wrong */
+	bool has_requests = cluster_limits_requests(cluster) || load->report->total > 0; /* one may have been wrong */
 	if (load_has(load, AT("visitors", "ban")) && !has_requests)
 		load_report_at(load, AT("visitors", "ban"),
 		               "nobody is ever banned, because requests are not limited; add for example `requests: 100/10s`");

@@ -2,7 +2,8 @@
  *
  * Too much from one address (`visitors` and `requests` of the cluster file): counts connections and requests in the table that
  * all cores and program generations share (guard/), and refuses what is too much. In the traffic threads; core.c asks when a
- * connection is accepted, admit.c for each request. Where the file limits nothing, both cost the look at one pointer.
+ * connection is accepted, exchange.c for each request, also for what is not here. Where the file limits nothing, both cost the
+ * look at one pointer.
  */
 #include "guard/guard.h"
 #include "http/route.h"
@@ -15,30 +16,12 @@
 
 /* ---- what is limited ---------------------------------------------------------------------------------------------- */
 
-static bool limits_something(const struct cluster *cluster)
-{
-	if (cluster->visitors.requests.most != 0 || cluster->visitors.connections_most != 0)
-		return true;
-	for (uint32_t i = 0; i < cluster->site_count; i++) {
-		const struct cluster_site *site = &cluster->sites[i];
-		if (site->limits.requests.most != 0)
-			return true;
-		for (uint32_t j = 0; j < site->route_count; j++)
-			if (site->routes[j].limits.requests.most != 0)
-				return true;
-	}
-	return false;
-}
-
-static void look_whether_limited(struct http_core *core)
-{
-	bool limited = core->routes != NULL && limits_something(core->routes->view->cluster);
-	core->guard = limited ? core->guard_table : NULL;
-}
-
 void http_guard_use_routes(struct http_core *core)
 {
-	look_whether_limited(core);
+	const struct cluster *cluster = core->routes != NULL ? core->routes->view->cluster : NULL;
+	bool limited = cluster != NULL && (cluster->visitors.connections_most > 0 || cluster_limits_requests(cluster));
+
+	core->guard = limited ? core->guard_table : NULL;
 }
 
 void http_core_use_guard(struct http_core *core, struct guard *guard, unsigned lane)
@@ -46,7 +29,7 @@ void http_core_use_guard(struct http_core *core, struct guard *guard, unsigned l
 	CHECK_MAGIC(core, HTTP_CORE_MAGIC);
 	core->guard_table = guard;
 	core->guard_lane = lane;
-	look_whether_limited(core);
+	http_guard_use_routes(core);
 }
 
 /* 0: he is not counted. */
@@ -89,20 +72,22 @@ static void say_why(const struct http_exchange *exchange, uint64_t address, cons
 	         of_route ? exchange->route->path : "");
 }
 
+uint32_t http_guard_scope(const struct cluster_site *site, const struct cluster_route *route)
+{
+	if (route == NULL)
+		return guard_scope(site->name, "", span_of(NULL, 0));
+	return guard_scope(site->name, route->path, span_of(route->types, route->type_count * sizeof(route->types[0])));
+}
+
 /* ---- requests ------------------------------------------------------------------------------------------------------- */
 
 static void site_limit(const struct http_exchange *exchange, struct guard_limit *limit)
 {
-	const struct cluster_route *route = exchange->route;
 	if (exchange->limits == NULL || exchange->limits->requests.most == 0)
 		return;
 	limit->most = exchange->limits->requests.most;
 	limit->period_ms = exchange->limits->requests.period_ms;
-	if (route != NULL && exchange->limits->requests_own)
-		limit->scope =
-		    guard_scope(exchange->site->name, route->path, span_of(route->types, route->type_count * sizeof(route->types[0])));
-	else
-		limit->scope = guard_scope(exchange->site->name, "", span_of(NULL, 0));
+	limit->scope = http_guard_scope(exchange->site, exchange->limits->requests_own ? exchange->route : NULL);
 }
 
 static enum http_outcome refuse(struct http_exchange *exchange, uint64_t address, const struct guard_limit *limits,

@@ -18,6 +18,8 @@ struct http_core; /* one for each traffic thread; all calls come from its loop's
 struct snapshot;  /* cluster/snapshot.h */
 struct tls_core;  /* tls/tls.h */
 struct guard;     /* guard/guard.h */
+struct cluster_site;
+struct cluster_route;
 
 /* Where the lines of the access log go. Shared by the cores of all threads, each of which has its own reference; the last one
  * that lets go closes the descriptor. `gone` is called, on any of their threads and at most once a second, when nobody takes what
@@ -38,6 +40,9 @@ bool http_core_use(struct http_core *core, struct snapshot *snapshot) MUST_CHECK
 void http_core_use_tls(struct http_core *core, const struct tls_core *tls);
 /* Where addresses are counted and banned, borrowed; `lane`: the number of this thread's. Without it none is. */
 void http_core_use_guard(struct http_core *core, struct guard *guard, unsigned lane);
+/* What is counted together at the limit (`requests`) of a site (route NULL) or of one of its routes: a scope of guard/. Pure, any
+ * process. */
+uint32_t http_guard_scope(const struct cluster_site *site, const struct cluster_route *route) MUST_CHECK;
 /* A connection accepted at `listener` (one of the addresses of a site's `listen`); `secure`: it begins with a TLS handshake. Owns
  * the descriptor from here on. */
 void http_core_accepted(struct http_core *core, const struct address *listener, int descriptor, const struct address *from,

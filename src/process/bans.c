@@ -6,6 +6,7 @@
  * Runs in the supervisor; called by supervisor.c, children.c, take_over.c, control.c and status.c. The answers are JSON, which
  * command/bans.c puts into words.
  */
+#include "http/http.h"
 #include "process/status.h"
 
 #include <errno.h>
@@ -42,11 +43,11 @@ static json_t *limit_json(const struct cluster *cluster, uint32_t scope)
 	char text[CLUSTER_NAME_SIZE + CLUSTER_PATH_SIZE + 64];
 	for (uint32_t i = 0; i < cluster->site_count && scope != 0; i++) {
 		const struct cluster_site *site = &cluster->sites[i];
-		if (scope == guard_scope(site->name, "", span_of(NULL, 0)))
+		if (scope == http_guard_scope(site, NULL))
 			return status_text(site->name);
 		for (uint32_t j = 0; j < site->route_count; j++) {
 			const struct cluster_route *route = &site->routes[j];
-			if (scope != guard_scope(site->name, route->path, span_of(route->types, route->type_count * sizeof route->types[0])))
+			if (scope != http_guard_scope(site, route))
 				continue;
 			snprintf(text, sizeof text, "%s%s%s%s%s", site->name, route->path, route->type_count > 0 ? " *." : "",
 			         route->type_count > 0 ? route->types[0] : "", route->type_count > 1 ? " ..." : "");
