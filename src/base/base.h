@@ -66,6 +66,9 @@ static inline bool span_equal(struct span a, struct span b)
 /* Compares ASCII letters without regard to case; all other bytes exactly. */
 bool span_equal_nocase(struct span a, struct span b);
 bool span_starts_with(struct span text, struct span prefix);
+/* As span_equal_nocase compares. */
+bool span_starts_with_nocase(struct span text, struct span prefix);
+bool span_ends_with_nocase(struct span text, struct span end);
 /* Removes spaces and tabs (RFC 9110 5.6.3 OWS) at both ends. */
 struct span span_trim(struct span text);
 /* Cuts `*rest` at the first `separator`: returns what stood before it and leaves in `*rest` what follows. Without a

@@ -26,6 +26,16 @@ bool span_starts_with(struct span text, struct span prefix)
 	return text.size >= prefix.size && (prefix.size == 0 || memcmp(text.start, prefix.start, prefix.size) == 0);
 }
 
+bool span_starts_with_nocase(struct span text, struct span prefix)
+{
+	return text.size >= prefix.size && span_equal_nocase(span_of(text.start, prefix.size), prefix);
+}
+
+bool span_ends_with_nocase(struct span text, struct span end)
+{
+	return text.size >= end.size && span_equal_nocase(span_of(text.start + text.size - end.size, end.size), end);
+}
+
 static inline bool is_blank(char byte)
 {
 	return byte == ' ' || byte == '\t';
@@ -48,7 +58,7 @@ struct span span_cut(struct span *rest, char separator)
 	const char *at = whole.size > 0 ? memchr(whole.start, separator, whole.size) : NULL;
 
 	if (at == NULL) {
-		*rest = (struct span){ NULL, 0 };
+		*rest = (struct span){NULL, 0};
 		return whole;
 	}
 	size_t before = (size_t)(at - whole.start);

@@ -289,8 +289,7 @@ static void share_out(struct advise_report *report)
 	report->left_bytes = machine->memory_bytes > taken ? machine->memory_bytes - taken : 0;
 }
 
-/* ---- connections ------------------------------------------------------------------------------------------------------------
- */
+/* ---- connections ------------------------------------------------------------------------------------------------- */
 
 /* Programs that get a part of what is left; at least 1, as one of them asks. */
 static unsigned sized_programs(const struct advise_report *report)

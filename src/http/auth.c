@@ -183,9 +183,8 @@ static enum http_outcome judge(struct http_exchange *exchange, const struct said
 	if (auth_is_kept(auth, &key, exchange_now_us(exchange)))
 		return let_in(exchange, said);
 	bool known = auth_users_find(span_of(file->bytes, file->size), said->name, &setting);
-	if (setting.size == 0 ||
-	    setting.size >= AUTH_SETTING_SIZE) /* the file was looked at when it was read: nobody has such a one */
-		return refuse(exchange, said);
+	if (setting.size == 0 || setting.size >= AUTH_SETTING_SIZE)
+		return refuse(exchange, said); /* cluster/users.c lets no such hash in */
 	enum http_outcome outcome = hash(exchange, auth, said, setting, &right);
 	if (outcome != OUTCOME_OK)
 		return outcome;

@@ -5,7 +5,7 @@
  */
 #include "http/compress.h"
 
-#define UNSAID 1001u /* qualities are thousandths */
+#define UNSAID (HTTP_QUALITY_MOST + 1u)
 
 static const struct span tokens[] = {
 #define X(name, token, level, memory, window) [name] = {token, sizeof(token) - 1},
@@ -19,35 +19,15 @@ struct span http_coding_token(enum http_coding coding)
 	return tokens[coding];
 }
 
-/* "0.85" is 850. False: it is no quality. */
-static bool parse_quality(struct span text, unsigned *quality)
-{
-	unsigned scale = 100, value;
-
-	if (text.size == 0 || text.size > 5 || (text.start[0] != '0' && text.start[0] != '1'))
-		return false;
-	value = text.start[0] == '1' ? 1000 : 0;
-	if (text.size > 1 && text.start[1] != '.')
-		return false;
-	for (size_t i = 2; i < text.size; i++) {
-		if (text.start[i] < '0' || text.start[i] > '9')
-			return false;
-		value += (unsigned)(text.start[i] - '0') * scale;
-		scale /= 10;
-	}
-	*quality = value;
-	return value <= 1000;
-}
-
 /* Behind the coding's name: " ; q=0.5 ". Other parameters do not exist. */
 static unsigned quality_of(struct span parameters)
 {
-	unsigned quality = 1000;
+	unsigned quality = HTTP_QUALITY_MOST;
 
 	while (parameters.start != NULL) {
 		struct span value = span_trim(span_cut(&parameters, ';'));
 		struct span name = span_cut(&value, '=');
-		if (!span_equal_nocase(name, SPAN("q")) || !parse_quality(value, &quality))
+		if (!span_equal_nocase(name, SPAN("q")) || !http_quality_parse(value, &quality))
 			return 0;
 	}
 	return quality;

@@ -39,23 +39,13 @@ static const struct span types[] = {
     SPAN("image/x-portable-pixmap"),
 };
 
-static bool starts_with(struct span text, struct span start)
-{
-	return text.size >= start.size && span_equal_nocase(span_of(text.start, start.size), start);
-}
-
-static bool ends_with(struct span text, struct span end)
-{
-	return text.size >= end.size && span_equal_nocase(span_of(text.start + text.size - end.size, end.size), end);
-}
-
 bool http_media_type_is_compressible(struct span type)
 {
 	struct span name = span_trim(span_cut(&type, ';'));
 
-	if (starts_with(name, SPAN("text/")))
+	if (span_starts_with_nocase(name, SPAN("text/")))
 		return !span_equal_nocase(name, SPAN("text/event-stream")); /* hours of single lines would hold a compressor */
-	if (ends_with(name, SPAN("+json")) || ends_with(name, SPAN("+xml")))
+	if (span_ends_with_nocase(name, SPAN("+json")) || span_ends_with_nocase(name, SPAN("+xml")))
 		return true;
 	for (size_t i = 0; i < COUNT_OF(types); i++) {
 		if (span_equal_nocase(name, types[i]))

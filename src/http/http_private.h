@@ -18,7 +18,8 @@
 #define HTTP_DOWN_SLICE_MS    250   /* how often a request that waits for its first byte looks whether its server has died */
 #define HTTP_ROUNDS_AT_ONCE   16u   /* buffers relayed, or requests answered, before other connections have their turn */
 #define HTTP_OWN_PAGE_MS      5000  /* for each wait while a page of noah's own is sent */
-#define HTTP_DRAIN_SILENCE_MS 2000  /* while noah is being stopped, silence ends a tunnel after this time */
+#define HTTP_ACME_PATH        "/.well-known/acme-challenge/" /* RFC 8555 8.3: where an authority looks before it signs */
+#define HTTP_DRAIN_SILENCE_MS 2000 /* while noah is being stopped, silence ends a tunnel after this time */
 
 /* ---- a visitor's connection (connection.c, secure.c) ------------------------------------------------------------------- */
 

@@ -8,14 +8,14 @@
  */
 #include "http/route.h"
 
-#define ACME               "/.well-known/acme-challenge/" /* RFC 8555 8.3: certificates are renewed meanwhile */
-#define RETRY_FOR_EVER_S   300u                           /* where nobody has said when it ends */
+#define RETRY_FOR_EVER_S   300u /* where nobody has said when it ends */
 #define RETRY_AFTER_MOST_S 86400u
 
-/* Exactly one more part behind the prefix, of the letters that tokens are made of: nothing else of the site is reached so. */
+/* Certificates are renewed meanwhile. Exactly one more part behind the prefix, of the letters that tokens are made of: nothing
+ * else of the site is reached so. */
 static bool is_acme_challenge(const struct http_exchange *exchange)
 {
-	struct span path = http_text(&exchange->request.head, exchange->request.path), prefix = SPAN(ACME);
+	struct span path = http_text(&exchange->request.head, exchange->request.path), prefix = SPAN(HTTP_ACME_PATH);
 
 	if (!span_starts_with(path, prefix) || path.size == prefix.size)
 		return false;

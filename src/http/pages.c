@@ -61,20 +61,11 @@ static int weight_of(struct span parameters)
 {
 	while (parameters.start != NULL) {
 		struct span value = span_trim(span_cut(&parameters, ';')), name = span_trim(span_cut(&value, '='));
-		int weight = 0;
-		unsigned digits = 0;
-		if (!span_equal_nocase(name, SPAN("q")))
-			continue;
-		value = span_trim(value);
-		if (value.size == 0 || value.size > 5 || *value.start != '0')
-			return 1000;
-		for (size_t i = 2; i < value.size; i++, digits++)
-			weight = weight * 10 + (value.start[i] >= '0' && value.start[i] <= '9' ? value.start[i] - '0' : 0);
-		for (; digits < 3; digits++)
-			weight *= 10;
-		return weight;
+		unsigned weight;
+		if (span_equal_nocase(name, SPAN("q")))
+			return http_quality_parse(span_trim(value), &weight) ? (int)weight : HTTP_QUALITY_MOST;
 	}
-	return 1000;
+	return HTTP_QUALITY_MOST;
 }
 
 /* How closely an element of Accept means a form: the closest one counts. */
@@ -141,15 +132,12 @@ static enum cluster_error_page page_of_status(int status, bool maintenance)
 	}
 }
 
-static bool ends_in(struct span text, struct span end)
-{
-	return text.size >= end.size && span_equal_nocase(span_of(text.start + text.size - end.size, end.size), end);
-}
-
 static enum form form_of_file(const char *file)
 {
 	struct span name = span_of_text(file);
-	return ends_in(name, SPAN(".json")) ? FORM_JSON : ends_in(name, SPAN(".txt")) ? FORM_TEXT : FORM_HTML;
+	return span_ends_with_nocase(name, SPAN(".json"))  ? FORM_JSON
+	       : span_ends_with_nocase(name, SPAN(".txt")) ? FORM_TEXT
+	                                                   : FORM_HTML;
 }
 
 /* The page with each PLACE_OF_REFERENCE filled in; as it is where there is none, or no memory. The reference is the shorter one.

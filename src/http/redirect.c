@@ -7,8 +7,6 @@
 
 #include <stdio.h>
 
-#define ACME "/.well-known/acme-challenge/" /* RFC 8555 8.3: must be answered in plain HTTP, under each name */
-
 /* A Location in the making. */
 struct place {
 	char *text;
@@ -82,7 +80,8 @@ enum http_outcome redirect_if_needed(struct http_exchange *exchange)
 	bool secure = was_secure || (entry->site->redirect_to_https && entry->https_port != 0);
 	bool rename = entry->canonical.size > 0 && exchange->by_exact_name && !span_equal_nocase(host, entry->canonical);
 	bool routed = route != NULL && route->redirect[0] != '\0';
-	bool moved = (secure != was_secure || rename) && !span_starts_with(path_of(exchange), SPAN(ACME));
+	/* The challenge must be answered in plain HTTP, under each name. */
+	bool moved = (secure != was_secure || rename) && !span_starts_with(path_of(exchange), SPAN(HTTP_ACME_PATH));
 	struct place place;
 
 	if (LIKELY(!moved && !routed))
@@ -126,9 +125,8 @@ void http_answer_redirect(struct http_exchange *exchange)
 static struct span page_type(const struct cluster_site *site)
 {
 	struct span file = span_of_text(site->page_file);
-	bool plain = file.size > 4 && span_equal_nocase(span_of(file.start + file.size - 4, 4), SPAN(".txt"));
 
-	return plain ? SPAN("text/plain; charset=utf-8") : SPAN("text/html; charset=utf-8");
+	return span_ends_with_nocase(file, SPAN(".txt")) ? SPAN("text/plain; charset=utf-8") : SPAN("text/html; charset=utf-8");
 }
 
 void http_answer_page(struct http_exchange *exchange)

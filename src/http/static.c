@@ -50,11 +50,6 @@ enum files_result static_open(struct http_exchange *exchange, struct span name, 
 
 /* ---- names ----------------------------------------------------------------------------------------------------------- */
 
-static int hex(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; /* normalised: upper case */
-}
-
 /* Decoded, without '/' in front and with no two of them together. False: no name that a served file can have. */
 static bool decode(struct span path, char *out, size_t *size)
 {
@@ -62,9 +57,10 @@ static bool decode(struct span path, char *out, size_t *size)
 	for (size_t i = 0; i < path.size; i++) {
 		char c = path.start[i];
 		if (c == '%') {
-			if (path.size - i < 3 || hex(path.start[i + 1]) < 0 || hex(path.start[i + 2]) < 0)
+			uint64_t byte;
+			if (path.size - i < 3 || !span_to_hex_number(span_of(path.start + i + 1, 2), UINT8_MAX, &byte))
 				return false;
-			c = (char)(hex(path.start[i + 1]) * 16 + hex(path.start[i + 2]));
+			c = (char)byte;
 			i += 2;
 			if (c == '/' || c == '\\')
 				return false;

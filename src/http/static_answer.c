@@ -167,8 +167,7 @@ static int find_ranges(struct answer *answer)
 	return 200;
 }
 
-/* ---- the head -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- the head ---------------------------------------------------------------------------------------------------- */
 
 /* As if a server had said it: the rest of its way is the same. `length` counts when has_length. */
 static void begin(struct http_exchange *exchange, int status, enum http_framing framing, bool has_length, uint64_t length)
@@ -241,8 +240,7 @@ static enum http_outcome answer_empty(struct answer *answer, int status)
 	return static_send_text(exchange, span_of(NULL, 0), true);
 }
 
-/* ---- with content -------------------------------------------------------------------------------------------------------------
- */
+/* ---- with content ------------------------------------------------------------------------------------------------ */
 
 /* All of it, or one range. */
 static enum http_outcome answer_bytes(struct answer *answer, int status, uint64_t first, uint64_t size)
@@ -280,8 +278,7 @@ static enum http_outcome answer_coded(struct answer *answer)
 	return head_only ? http_coded_end(exchange) : static_send_coded(exchange, answer->found->file);
 }
 
-/* ---- several ranges (RFC 9110 14.6) -------------------------------------------------------------------------------------------
- */
+/* ---- several ranges (RFC 9110 14.6) ------------------------------------------------------------------------------ */
 
 static struct span part_head(const struct answer *answer, unsigned number, char text[PART_HEAD_SIZE])
 {
@@ -335,8 +332,7 @@ static enum http_outcome answer_parts(struct answer *answer)
 	return outcome == OUTCOME_OK ? static_send_text(exchange, parts_end(answer, text), true) : outcome;
 }
 
-/* ---- what is called
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- what is called ---------------------------------------------------------------------------------------------- */
 
 static enum http_outcome give(struct answer *answer)
 {

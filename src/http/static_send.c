@@ -114,8 +114,7 @@ enum http_outcome static_send_file(struct http_exchange *exchange, struct files_
 	return outcome;
 }
 
-/* ---- compressed on the way --------------------------------------------------------------------------------------------------
- */
+/* ---- compressed on the way --------------------------------------------------------------------------------------- */
 
 enum http_outcome static_send_coded(struct http_exchange *exchange, struct files_file *file)
 {

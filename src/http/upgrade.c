@@ -17,11 +17,6 @@
 
 /* ---- asking ------------------------------------------------------------------------------------------------------- */
 
-static bool starts_with_nocase(struct span text, struct span prefix)
-{
-	return text.size >= prefix.size && span_equal_nocase(span_of(text.start, prefix.size), prefix);
-}
-
 bool http_upgrade_is_asked(const struct http_exchange *exchange)
 {
 	const struct http_request *request = &exchange->request;
@@ -31,8 +26,8 @@ bool http_upgrade_is_asked(const struct http_exchange *exchange)
 	 * visitors with it if the server takes them for its own. */
 	return request->upgrade && exchange->visitor == &http1_visitor && request->method == HTTP_METHOD_GET &&
 	       request->framing == HTTP_BODY_NONE && !span_equal_nocase(protocol, SPAN("h2")) &&
-	       !starts_with_nocase(protocol, SPAN("h2c")) && !starts_with_nocase(protocol, SPAN("http")) &&
-	       !starts_with_nocase(protocol, SPAN("tls"));
+	       !span_starts_with_nocase(protocol, SPAN("h2c")) && !span_starts_with_nocase(protocol, SPAN("http")) &&
+	       !span_starts_with_nocase(protocol, SPAN("tls"));
 }
 
 void http_upgrade_write(struct http_writer *writer, struct span protocol)

@@ -345,13 +345,16 @@ struct http_path {
  * is too small (path.size + 1 always suffices). */
 enum http_fault http_path_normalise(struct span path, char *out, size_t out_size, struct http_path *result) MUST_CHECK;
 
-/* ---- conditions (http_condition.c) ---------------------------------------------------------------------------- */
+/* ---- conditions and preferences (http_condition.c) ------------------------------------------------------------ */
 
 /* A list of entity tags (If-Match, If-None-Match; also the one of If-Range) names this tag, which has its quotes and is strong; "*"
  * names all. `weakly`: W/ makes no difference (RFC 9110 8.8.3.2). What is malformed names nothing. */
 bool http_tags_match(struct span list, struct span tag, bool weakly) MUST_CHECK;
 /* Seconds since 1970 of a date in one of the three forms (RFC 9110 5.6.7); `now_s` gives a year of two digits its century. */
 bool http_date_parse(struct span text, uint64_t now_s, uint64_t *seconds) MUST_CHECK;
+/* How much something is preferred (RFC 9110 12.4.2): "0.85" is 850. False: it is no quality, and *thousandths stays as it is. */
+#define HTTP_QUALITY_MOST 1000
+bool http_quality_parse(struct span text, unsigned *thousandths) MUST_CHECK;
 
 /* ---- ranges (http_range.c) -------------------------------------------------------------------------------------- */
 

@@ -48,7 +48,7 @@ bool http_basic_read(struct span value, char *memory, size_t room, struct span *
 	const struct span scheme = SPAN("Basic ");
 	size_t size;
 
-	if (value.size <= scheme.size || !span_equal_nocase(span_of(value.start, scheme.size), scheme))
+	if (!span_starts_with_nocase(value, scheme))
 		return false;
 	if (!base64_decode(span_trim(span_of(value.start + scheme.size, value.size - scheme.size)), memory, room, &size))
 		return false;

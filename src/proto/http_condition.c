@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What conditions of requests are made of (RFC 9110 13): entity tags and dates. Pure, any thread.
+ * What conditions (RFC 9110 13) and preferences (12) of requests are made of: entity tags, dates and qualities. Pure, any thread.
  */
 #include "proto/http_private.h"
 
@@ -130,5 +130,28 @@ bool http_date_parse(struct span text, uint64_t now_s, uint64_t *seconds)
 	if (moment.year < 1970 || moment.day < 1 || moment.day > 31 || moment.hour > 23 || moment.minute > 59 || moment.second > 60)
 		return false;
 	*seconds = ((days_of(moment.year, moment.month, moment.day) * 24 + moment.hour) * 60 + moment.minute) * 60 + moment.second;
+	return true;
+}
+
+/* ---- qualities -------------------------------------------------------------------------------------------------- */
+
+bool http_quality_parse(struct span text, unsigned *thousandths)
+{
+	unsigned scale = 100, value;
+
+	if (text.size == 0 || text.size > 5 || (text.start[0] != '0' && text.start[0] != '1'))
+		return false;
+	value = text.start[0] == '1' ? HTTP_QUALITY_MOST : 0;
+	if (text.size > 1 && text.start[1] != '.')
+		return false;
+	for (size_t i = 2; i < text.size; i++) {
+		if (text.start[i] < '0' || text.start[i] > '9')
+			return false;
+		value += (unsigned)(text.start[i] - '0') * scale;
+		scale /= 10;
+	}
+	if (value > HTTP_QUALITY_MOST)
+		return false;
+	*thousandths = value;
 	return true;
 }

@@ -65,9 +65,10 @@ enum http_ranges http_ranges_parse(struct span value, uint64_t size, struct http
 	bool any = false;
 
 	*count = 0;
-	if (value.size < 6 || !span_equal_nocase(span_of(value.start, 6), SPAN("bytes=")))
+	const struct span unit = SPAN("bytes=");
+	if (!span_starts_with_nocase(value, unit))
 		return HTTP_RANGES_IGNORED;
-	struct span rest = span_of(value.start + 6, value.size - 6);
+	struct span rest = span_of(value.start + unit.size, value.size - unit.size);
 	while (rest.start != NULL) {
 		struct http_range range;
 		struct span item = span_trim(span_cut(&rest, ','));

@@ -173,7 +173,29 @@ static void test_edges(void **unused)
 			(void)!http_tags_match(text, SPAN("\"z\""), true);
 			(void)!http_date_parse(text, now_s, &seconds);
 			(void)!http_ranges_parse(text, 100, ranges, &count);
+			unsigned quality;
+			(void)!http_quality_parse(text, &quality);
 		}
+	}
+}
+
+static void test_qualities(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned thousandths;
+	} good[] = {{"0", 0}, {"0.", 0}, {"0.8", 800}, {"0.85", 850}, {"0.001", 1}, {"1", 1000}, {"1.000", 1000}};
+	static const char *const wrong[] = {"", "2", "1.001", "0.1234", "-0.5", ".5", "05", "0,5", "0.5x", "1.0001"};
+	unsigned quality;
+	(void)state;
+	for (unsigned i = 0; i < COUNT_OF(good); i++) {
+		assert_true(http_quality_parse(span_of_text(good[i].text), &quality));
+		assert_int_equal(quality, good[i].thousandths);
+	}
+	quality = 7;
+	for (unsigned i = 0; i < COUNT_OF(wrong); i++) {
+		assert_false(http_quality_parse(span_of_text(wrong[i]), &quality));
+		assert_int_equal(quality, 7);
 	}
 }
 
@@ -183,6 +205,7 @@ int main(void)
 	    cmocka_unit_test(test_tags),
 	    cmocka_unit_test(test_dates),
 	    cmocka_unit_test(test_ranges),
+	    cmocka_unit_test(test_qualities),
 	    cmocka_unit_test(test_edges),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
