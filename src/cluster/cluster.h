@@ -400,6 +400,8 @@ bool cluster_networks_contain(const struct cluster_networks *networks, const str
 /* Whether files that end so ("php", without the dot, in any case) are programs, settings or leftovers of them, which nobody wants
  * to show to the world: never sent, whatever the file says. */
 bool cluster_is_private_type(struct span type) MUST_CHECK;
+/* Whether `match` names files that end so; without `match` it names all of them. */
+bool cluster_match_has(const struct cluster_static *files, struct span type) MUST_CHECK;
 
 /* ---- identity ------------------------------------------------------------------------------------------------- */
 

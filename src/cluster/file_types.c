@@ -36,3 +36,11 @@ bool cluster_is_private_type(struct span type)
 	text[type.size] = '\0';
 	return bsearch(text, private_types, COUNT_OF(private_types), sizeof(private_types[0]), compare) != NULL;
 }
+
+bool cluster_match_has(const struct cluster_static *files, struct span type)
+{
+	for (uint32_t i = 0; i < files->match_count; i++)
+		if (span_equal_nocase(type, span_of_text(files->match[i])))
+			return true;
+	return files->match_count == 0;
+}

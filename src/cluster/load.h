@@ -69,6 +69,7 @@ void load_validate_timing(struct load *load, const struct cluster_check *check, 
 void load_validate_apps(struct load *load, const struct cluster_app *apps, uint32_t count, const char *const *parts);
 void load_validate_site(struct load *load, const struct cluster_site *site);
 void load_validate_files(struct load *load, const struct cluster_static *files, bool has_apps, struct place *place);
+void load_validate_types(struct load *load, const struct cluster_route *route, struct place *place);
 /* Whether noah looks for files anywhere in the site. */
 bool load_looks_for_files(const struct cluster_site *site);
 /* Keys about apps have no effect in a site with a `page` or only `static`, unless they hold for servers of its routes. */

@@ -30,9 +30,16 @@ void plan_print_files(const struct plan *plan, const struct cluster_static *file
 	fprintf(out, "the files of %s", files->root);
 	for (uint32_t i = 0; i < files->match_count; i++)
 		fprintf(out, "%s*.%s", i == 0 ? " (" : plan_joint(i, files->match_count, " and "), files->match[i]);
-	fprintf(out, "%s, for a directory its ", files->match_count > 0 ? ")" : "");
-	for (uint32_t i = 0; i < files->index_count; i++)
-		fprintf(out, "%s%s", plan_joint(i, files->index_count, " or "), files->index[i]);
+	if (files->match_count > 0)
+		fputc(')', out);
+	bool any = false;
+	for (uint32_t i = 0; i < files->index_count; i++) {
+		const char *dot = strrchr(files->index[i], '.');
+		if (!cluster_match_has(files, span_of_text(dot != NULL ? dot + 1 : "")))
+			continue; /* the default, of a type that is not sent */
+		fprintf(out, "%s%s", any ? " or " : ", for a directory its ", files->index[i]);
+		any = true;
+	}
 }
 
 static void print_tried(const struct plan *plan, const struct cluster_static *files)

@@ -42,16 +42,34 @@ static void validate_types(struct load *load, const struct cluster_static *files
 
 static void validate_indexes(struct load *load, const struct cluster_static *files, struct place *place)
 {
+	bool said = load_has(load, place_at(place, "static", "index"));
 	for (uint32_t i = 0; i < files->index_count; i++) {
 		const char *name = files->index[i], *dot = strrchr(name, '.');
 		if (dot != NULL && cluster_is_private_type(span_of_text(dot + 1)))
 			load_report_element(load, place_at(place, "static", "index"), i,
 			                    "`%s` is a program, which noah does not run; the apps are asked for a directory without an index",
 			                    name);
+		else if (said && !cluster_match_has(files, span_of_text(dot != NULL ? dot + 1 : "")))
+			load_report_element(load, place_at(place, "static", "index"), i,
+			                    "`%s` is never sent: its type is not in `match`; add it there, or take this out", name);
 		for (uint32_t j = 0; j < i; j++)
 			if (strcmp(name, files->index[j]) == 0)
 				load_report_element(load, place_at(place, "static", "index"), i, "`%s` stands here twice", name);
 	}
+}
+
+void load_validate_types(struct load *load, const struct cluster_route *route, struct place *place)
+{
+	if (route->type_count == 0 || !load_has_map(load, place_at(place, "static", NULL)))
+		return;
+	for (uint32_t i = 0; i < route->type_count; i++)
+		if (!cluster_is_private_type(span_of_text(route->types[i])) &&
+		    cluster_match_has(&route->files, span_of_text(route->types[i])))
+			return;
+	load_report_at(load, place_at(place, "static", NULL),
+	               "sends nothing: none of the files that the route is for (%s%s) may be sent; take it out, or look at %s",
+	               route->types[0], route->type_count > 1 ? ", ..." : "",
+	               route->files.match_count > 0 ? "`types` and `match`" : "`types`");
 }
 
 void load_validate_files(struct load *load, const struct cluster_static *files, bool has_apps, struct place *place)

@@ -204,6 +204,7 @@ void load_validate_routes(struct load *load, const struct cluster_site *site)
 		load_validate_files(load, &route->files,
 		                    load_has(load, place_at(&place, "apps", NULL)) || load_has(load, AT("sites", site->name, "apps")),
 		                    &place);
+		load_validate_types(load, route, &place);
 		load_validate_access(load, &route->access, &site->access, &place);
 		if (load->report->total == before)
 			validate_reached(load, site, route);

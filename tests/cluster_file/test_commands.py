@@ -208,7 +208,7 @@ visitors: { requests: 100/10s, connections: 200, ban: 5m, exempt: [10.0.0.0/8, f
 sites:
   a.example:
     apps: web1
-    static: { root: /srv/a, match: [jpg, png], index: [index.html, index.htm], try: [web2:81, web1] }
+    static: { root: /srv/a, match: [jpg, png, html, htm], index: [index.html, index.htm], try: [web2:81, web1] }
     compress: all
     hide_versions: false
     expires: 30d
@@ -225,7 +225,7 @@ sites:
       - { path: /open, allow: ['::/0'], deny: 192.0.2.9, users: none, requests: none, minimum_rate: 0, expires: none, compress: none,
           hide_versions: true, buffer: { request: 0, answer: 2m } }
       - { path: /apps, apps: web2 }
-      - { path: /own, static: { root: /srv/own, try: none }, requests: 1/1s, users: /v }
+      - { path: /own, static: { root: /srv/own, match: png, try: none }, requests: 1/1s, users: /v }
   b.example: { static: { root: /srv/b, try: web2 }, compress: none, minimum_rate: 0, deny: web2, routes: [{ path: /x, expires: 1h }] }
 """
 
@@ -242,7 +242,7 @@ def test_plan_of_files_and_visitors(tmp_path):
         "Not counted are 10.0.0.0/8, 192.0.2.10 and 198.51.100.10."]
     first, second = "\n".join(plan["front"]).split("for b.example, ")
     for line in (
-            "    But it sends itself the files of /srv/a (*.jpg and *.png), for a directory its index.html or index.htm.",
+            "    But it sends itself the files of /srv/a (*.jpg, *.png, *.html and *.htm), for a directory its index.html or index.htm.",
             "    What is not among its files is asked one after another of web2 (192.0.2.12:81) and web1 (192.0.2.11:80), until one has it.",
             "    A visitor who is slower than 2k bytes a second for more than 10s is cut off.",
             "    8m of a body are awaited before an app gets the request.",
@@ -271,7 +271,7 @@ def test_plan_of_files_and_visitors(tmp_path):
     assert routes[2].splitlines()[:2] == ["apps and all below go to web2 (192.0.2.12:80).", "      The site's files are not looked at."]
     assert routes[3].splitlines()[:5] == [
         "own and all below go to the same.",
-        "      But it sends itself the files of /srv/own, for a directory its index.html.",
+        "      But it sends itself the files of /srv/own (*.png).",
         "      What is not among its files is answered with 404.",
         "      An address may send 1 request in 1s; more are answered with 429.",
         "      Visitors must give a name and password that are in /v (Staging)."]

@@ -135,6 +135,9 @@ IN_SITE = [
     ("static: { root: /srv, match: [jpg, JPG] }", 40, "sites.a.example.static.match: `jpg` stands here twice"),
     ("static: { root: /srv, index: index.php }", 34,
      "`index.php` is a program, which noah does not run; the apps are asked for a directory without an index"),
+    ("static: { root: /srv, match: [jpg, html], index: [index.htm, a.HTML] }", 55,
+     "sites.a.example.static.index: `index.htm` is never sent: its type is not in `match`; add it there, or take this out"),
+    ("static: { root: /srv, match: jpg, index: README }", 46, "sites.a.example.static.index: `README` is never sent: its type is not in `match`"),
     ("static: { root: /srv, index: [a.html, a.html] }", 43, "sites.a.example.static.index: `a.html` stands here twice"),
     ("static: { root: /srv, index: a/b }", 34, "`a/b` is not the name of a file here; write only the name"),
     ("static: { root: /srv, index: .hidden }", 34, "files whose names begin with a dot are never sent"),
@@ -193,6 +196,9 @@ IN_SITE = [
     ("routes: [{ path: /a, users: none }]", 33, "sites.a.example.routes.users: nobody is asked for a password here"),
     ("routes: [{ path: /a, static: { match: jpg } }]", 26, "sites.a.example.routes.static.root: is missing"),
     ("routes: [{ path: /a, static: { root: /x, match: py } }]", 53, "sites.a.example.routes.static.match: `py`: files that end so are programs"),
+    ("routes: [{ types: [css, php], static: { root: /x, match: [js] } }]", 35,
+     "sites.a.example.routes.static: sends nothing: none of the files that the route is for (css, ...) may be sent; take it out"),
+    ("routes: [{ types: php, static: { root: /x } }]", 28, "sites.a.example.routes.static: sends nothing: none of the files"),
     ("names: [A.example]", 13, "`a.example` is the site's own name; it need not be said again"),
 ]
 
@@ -436,7 +442,7 @@ def test_what_is_about_sites_needs_some(complaint):
 
 
 GOOD_IN_SITE = [
-    "static: { root: /srv, try: web1 }", "static: { root: /srv/, match: [jpg, foo], index: [index.html, README], try: [web2, web1:8080] }",
+    "static: { root: /srv, try: web1 }", "static: { root: /srv/, match: [jpg, foo], index: [index.jpg, README.FOO], try: [web2, web1:8080] }",
     "allow: ['::ffff:10.0.0.0/104', 10.128.0.0/9, '::/0', front]", "deny: [0.0.0.0/0, '::/0']", "expires: 0\n    requests: none",
     "allow: [10.0.0.0/8]\n    deny: [10.1.0.0/16]", "requests: 1/1d\nvisitors: { ban: 0 }", "requests: 1/1s\nvisitors: { ban: 0s, exempt: db1 }",
     "routes: [{ path: /a, redirect: /b, allow: web1, requests: 1/1s }]", "routes: [{ path: /a, static: { root: /x, try: none } }]",
