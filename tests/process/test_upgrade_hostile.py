@@ -115,6 +115,22 @@ def test_stop_while_a_program_is_being_asked(tmp_path, site):
         assert noah.stop() == 0
 
 
+def test_pipe_in_place_of_the_file_does_not_hold_noah_up(tmp_path, site):
+    """One to which nobody writes, and one to which somebody might: the supervisor waits for neither."""
+    with Noah(tmp_path, site.text()) as noah:
+        os.unlink(noah.file)
+        os.mkfifo(noah.file)
+        noah.reload(expect=1)
+        writer = os.open(noah.file, os.O_RDWR)
+        assert "cannot be read: Connection timed out" in noah.reload(expect=1)
+        os.write(writer, site.text().encode())
+        os.close(writer)
+        os.unlink(noah.file)
+        assert "nothing that matters" in noah.reload(site.text())
+    check = subprocess.run([BINARY, "check", "--file-only", "/dev/stdin"], input=site.text(), text=True, capture_output=True, check=False)
+    assert check.returncode == 0 and "is good" in check.stdout
+
+
 def test_command_waits_while_no_descriptor_is_left(tmp_path, site):
     # poll(2) refuses to look at more than may be open, so that most of its descriptors have to be listeners.
     port = free_port("0.0.0.0")
