@@ -82,8 +82,19 @@ static void answer(struct http_exchange *exchange, enum http_outcome outcome, in
 		http_answer(exchange, status);
 }
 
+/* What is no valid request has not come to http_exchange_run. It counts like one: else it could be sent without end. */
+static enum http_outcome count_invalid(struct http_exchange *exchange, enum http_outcome outcome)
+{
+	enum http_outcome guarded = OUTCOME_OK;
+
+	if (UNLIKELY(outcome == OUTCOME_BAD_REQUEST && !exchange->parsed))
+		guarded = http_guard_admit(exchange);
+	return guarded != OUTCOME_OK ? guarded : outcome;
+}
+
 void http_exchange_conclude(struct http_exchange *exchange, enum http_outcome outcome)
 {
+	outcome = count_invalid(exchange, outcome);
 	bool failure = outcomes[outcome].culprit == BY_SERVER || outcomes[outcome].culprit == BY_NOAH;
 	int status = outcomes[outcome].status;
 

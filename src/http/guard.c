@@ -32,13 +32,15 @@ void http_core_use_guard(struct http_core *core, struct guard *guard, unsigned l
 	http_guard_use_routes(core);
 }
 
-/* 0: he is not counted. */
+/* 0: he is not counted. Of a front end come its checks, and whatever it fails to say a visitor's address of; if those made it
+ * banned, it would take this server for dead. */
 static uint64_t counted_address(const struct http_origin *origin, const struct cluster *cluster)
 {
 	struct address address;
 	http_origin_address(origin, &address);
 	uint64_t number = guard_address(&address);
-	if (number == 0 || http_origin_is_in(origin, &cluster->visitors.exempt))
+	if (number == 0 || http_origin_is_in(origin, &cluster->visitors.exempt) ||
+	    http_origin_is_in(origin, &cluster->front_ends.from))
 		return 0;
 	return number;
 }
@@ -137,12 +139,6 @@ enum http_outcome http_guard_admit(struct http_exchange *exchange)
 
 /* ---- connections ---------------------------------------------------------------------------------------------------- */
 
-/* A front end's connections are other people's. */
-static bool is_front_end(const struct http_client *client)
-{
-	return http_origin_is_in(&client->origin, &client->core->routes->view->cluster->front_ends.from);
-}
-
 bool http_guard_accepts(struct http_client *client)
 {
 	struct http_core *core = client->core;
@@ -152,7 +148,7 @@ bool http_guard_accepts(struct http_client *client)
 		return true;
 	const struct cluster *cluster = core->routes->view->cluster;
 	uint64_t address = counted_address(&client->origin, cluster);
-	if (address == 0 || is_front_end(client))
+	if (address == 0) /* also a front end: its connections are other people's */
 		return true;
 	unsigned most = cluster->visitors.connections_most;
 	enum guard_verdict verdict =

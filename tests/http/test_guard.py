@@ -172,6 +172,47 @@ def test_requests_for_what_is_not_here_count(tmp_path):
         assert ask(site, BAD).status == 403
 
 
+def raw(site, source, request):
+    """The status of what is answered to these bytes, on a connection of their own."""
+    with socket.create_connection((site.address, site.port), 30, (source, 0)) as visitor:
+        visitor.sendall(request)
+        return int(read_to_end(visitor).split(b" ", 2)[1])
+
+
+def test_what_is_no_valid_request_counts_too(tmp_path):
+    """Somebody else's does not count for the front end that passes it on."""
+    more = f"front_ends: {{ from: [{GOOD}], address: forwarded-for }}"
+    with make_site(tmp_path, LONG, more=more) as site:
+        broken = b"GET / HTTP/1.1\r\nHost: example.com\r\nBad Name: x\r\n\r\n"
+        assert [raw(site, BAD, broken) for _ in range(12)] == [400] * 10 + [429, 403]
+        assert ask(site, BAD).status == 403
+        assert [raw(site, GOOD, broken) for _ in range(12)] == [400] * 12
+        assert list(bans(site.noah)) == [BAD]
+
+
+def test_invalid_requests_of_one_http2_connection_count(tmp_path):
+    with make_site(tmp_path, LONG) as site, Visitor(site.address, site.port) as visitor:
+        found = []
+        for _ in range(12):
+            stream = visitor.request(request_fields(authority="example.com", more=[("host", "other.example")]))
+            kind, _, of, payload = visitor.frame()
+            while (kind, of) != (HEADERS, stream):
+                kind, _, of, payload = visitor.frame()
+            found.append(status_of(payload))
+        assert found == [400] * 10 + [429, 403]
+
+
+def test_front_ends_own_requests_do_not_count(tmp_path):
+    """A front end that asks for itself (its checks), and one that a visitor has made to forget his address, is never banned: it would
+    take this server for dead."""
+    more = f"front_ends: {{ from: [{GOOD}, {OTHER}], address: forwarded-for }}"
+    with make_site(tmp_path, LONG, more=more) as site:
+        assert statuses(site, GOOD, 15) == [200] * 15
+        assert statuses(site, GOOD, 15, fields={"X-Forwarded-For": OTHER}) == [200] * 15
+        assert statuses(site, GOOD, 15, fields={"X-Forwarded-For": f"unknown, {OTHER}"}) == [400] * 15
+        assert bans(site.noah) == {}
+
+
 # ---- where the file says it ---------------------------------------------------------------------------------------------
 
 
