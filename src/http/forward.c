@@ -145,6 +145,7 @@ static enum http_outcome send_request(struct http_exchange *exchange)
 	struct stream *stream = &exchange->server->stream;
 	uint64_t written_before = stream->bytes_written;
 
+	ASSERT(!exchange->upload_begun);
 	http_writer_init(&writer, own, sizeof(own), parts, HTTP_HEAD_PARTS);
 	write_request_head(&writer, exchange);
 	if (!http_writer_finish(&writer)) {

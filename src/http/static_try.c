@@ -53,6 +53,8 @@ enum http_outcome static_try(struct http_exchange *exchange)
 		exchange->tries = 0;
 		exchange->retry_paid = exchange->sent = exchange->sent_ever = exchange->impatient = false;
 		outcome = http_attempt(exchange);
+		if (exchange->upload_begun)
+			return outcome; /* of a body a part is gone: the rest of it is no request's body */
 		if (outcome == OUTCOME_NOT_FOUND)
 			asked |= upstream_bit(group, exchange->target);
 	}

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Bodies on their way: a server gets all of one, as it came, or nothing that it could take for one; a visitor gets a whole answer, or sees that it
+was cut. The servers are played by the test."""
+import contextlib
+import random
+import re
+import socket
+import struct
+import threading
+import time
+
+import pytest
+from files_site import FilesSite
+from support.noah import local_address, wait_for
+from test_hostile import OK, Front, read_all, read_until
+
+BUFFER = "{ request: 1m, answer: 1m }"
+MISSING = b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno"
+
+
+def listen():
+    listener = socket.create_server((local_address(), 0), backlog=16)
+    listener.settimeout(20)
+    return listener
+
+
+def accept(listener):
+    connection = listener.accept()[0]
+    connection.settimeout(20)
+    return connection
+
+
+def read_until_has(connection, words):
+    got = b""
+    while words not in got:
+        piece = connection.recv(65536)
+        assert piece, got
+        got += piece
+    return got
+
+
+# ---- sent once, and whole ----------------------------------------------------------------------------------------------------
+
+@pytest.fixture(name="tried")
+def site_that_tries(tmp_path):
+    """A site of files whose missing ones are asked for at two servers."""
+    servers = [listen(), listen()]
+    places = [server.getsockname() for server in servers]
+    with FilesSite(tmp_path, start=False) as site, contextlib.ExitStack() as open_ones:
+        for server in servers:
+            open_ones.callback(server.close)
+        site.servers = "".join(f"  web{i}: {{ address: {place[0]} }}\n" for i, place in enumerate(places))
+        site.static = ", try: [" + ", ".join(f"web{i}:{place[1]}" for i, place in enumerate(places)) + "]"
+        site.site = "    check: { tcp: true, every: 1h, rise: 1, fall: 100 }\n    buffer: { request: 1k }"
+        site.noah.write(site.text())
+        site.noah.start(wait=False)
+        for server in servers:
+            accept(server).close()  # the check
+        site.noah.wait_ready()
+        wait_for(lambda: all(target["health"] == "up" for target in site.noah.status()["targets"]), 20, "both to be up")
+        yield site, servers
+
+
+def any_accept(servers, seconds=20):
+    """The connection, and whose it is."""
+    import select
+    ready = select.select(servers, [], [], seconds)[0]
+    return (accept(ready[0]), ready[0]) if ready else (None, None)
+
+
+def test_a_body_that_has_gone_to_one_server_goes_to_no_other(tried):
+    """What is left of a chunked body looks to the next server like anything the visitor wants, such as requests of others."""
+    site, servers = tried
+    request = b"GET /missing.css HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with site.socket() as visitor:
+        visitor.sendall(request + b"1000\r\n" + bytes(4096) + b"\r\n")
+        first, whose = any_accept(servers)
+        with first:
+            read_until_has(first, b"1000\r\n" + bytes(4096))
+            first.sendall(MISSING)
+            others = [server for server in servers if server is not whose]
+            more = b"0\r\n\r\nGET /admin HTTP/1.1\r\nHost: x\r\n\r\n"
+            visitor.sendall(b"%x\r\n%s\r\n0\r\n\r\n" % (len(more), more))
+            answered, other = threading.Event(), []
+            watcher = threading.Thread(target=watch_for, args=(others, answered, other))
+            watcher.start()
+            answer = visitor.recv(65536)
+            answered.set()
+            watcher.join()
+            assert answer.startswith(b"HTTP/1.1 404 ") and not other, (answer, other)
+
+
+def watch_for(servers, until, came):
+    """Whoever asks one of them meanwhile gets an answer, and what he said is kept."""
+    while not until.is_set():
+        connection, _ = any_accept(servers, 0.1)
+        if connection is not None:
+            with connection:
+                came.append(connection.recv(65536))
+                connection.sendall(OK)
