@@ -136,6 +136,7 @@ int command_check(int argc, char **argv)
 	    .about =
 	        "Reads the cluster FILE (default " COMMAND_DEFAULT_FILE ") and says whether it is good. Otherwise it prints one\n"
 	        "line for everything that is wrong: FILE:LINE:COLUMN: key: what is wrong; what was probably meant.\n"
+	        "Warnings are about what is allowed and hardly meant; the file is good with them.\n"
 	        "Nothing is changed and nobody is asked over the network.\n"
 	        "Exit code: 0 when the file is good, 2 when it is not (or for wrong arguments).",
 	    .options = table,
