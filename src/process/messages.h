@@ -14,21 +14,21 @@
 /* Lines are only ever added at the end, and no struct ever changes its size: after an upgrade the supervisor is a newer program
  * than the traffic that it retires.
  *  name, struct, carries a descriptor, meaning */
-#define MESSAGES(X)                                                                                               \
-	X(MESSAGE_START, message_start, true, "to a child, first of all; with the board")                             \
-	X(MESSAGE_LOG, message_empty, true, "to a child: this is standard error now")                                 \
-	X(MESSAGE_ACCESS_LOG, message_access_log, true, "to traffic: where the lines of the access log go")           \
-	X(MESSAGE_ACCESS_LOG_NONE, message_empty, false, "to traffic: no access log")                                 \
-	X(MESSAGE_LISTENER, message_listener, true, "to a child: a listening socket, used from the next snapshot on") \
-	X(MESSAGE_LISTENER_GONE, message_listener, false, "to a child: stop accepting there")                         \
-	X(MESSAGE_SNAPSHOT, message_snapshot, true, "to a child: the cluster, sealed")                                \
-	X(MESSAGE_DRAIN, message_empty, false, "to traffic: finish what is under way within a deadline, then end")    \
-	X(MESSAGE_TAKEN, message_snapshot, false, "to the supervisor: works by this snapshot now")                    \
-	X(MESSAGE_RETIRE, message_empty, false, "to traffic: accept no more, finish without a deadline, then end")    \
-	X(MESSAGE_KEYRING, message_empty, true,                                                                       \
-	  "to traffic: certificates and ticket keys, sealed; before a snapshot that needs them")                      \
-	X(MESSAGE_ACCESS_LOG_GONE, message_empty, false,                                                              \
-	  "to the supervisor: who took the access log's lines has gone: connect again")                               \
+#define MESSAGES(X)                                                                                                 \
+	X(MESSAGE_START, message_start, true, "to a child, first of all; with the board")                               \
+	X(MESSAGE_LOG, message_empty, true, "to a child: this is standard error now")                                   \
+	X(MESSAGE_ACCESS_LOG, message_access_log, true, "to traffic: where the lines of the access log go")             \
+	X(MESSAGE_ACCESS_LOG_NONE, message_empty, false, "to traffic: no access log")                                   \
+	X(MESSAGE_LISTENER, message_listener, true, "to a child: a listening socket, used from the next snapshot on")   \
+	X(MESSAGE_LISTENER_GONE, message_listener, false, "to a child: stop accepting there")                           \
+	X(MESSAGE_SNAPSHOT, message_snapshot, true, "to a child: the cluster, sealed")                                  \
+	X(MESSAGE_DRAIN, message_empty, false, "to traffic: finish what is under way within a deadline, then end")      \
+	X(MESSAGE_TAKEN, message_snapshot, false, "to the supervisor: works by this snapshot now")                      \
+	X(MESSAGE_RETIRE, message_empty, false, "to traffic: accept no more, finish without a deadline, then end")      \
+	X(MESSAGE_KEYRING, message_empty, true,                                                                         \
+	  "to traffic: certificates and ticket keys, sealed; before a snapshot that needs them")                        \
+	X(MESSAGE_ACCESS_LOG_GONE, message_empty, false,                                                                \
+	  "to the supervisor: who took the access log's lines has gone: connect again")                                 \
 	X(MESSAGE_RETIRED, message_empty, false, "to the supervisor: after MESSAGE_RETIRE, no thread accepts any more") \
 	X(MESSAGE_GUARD, message_empty, true, "to traffic, after MESSAGE_START: where addresses are counted and banned")
 

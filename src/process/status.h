@@ -20,8 +20,10 @@ json_t *status_databases(const struct supervisor *supervisor, json_t *targets, j
 json_t *status_servers(const struct supervisor *supervisor);
 json_t *status_certificates(const struct supervisor *supervisor, json_t *warnings);
 
-/* How much was under way to the group `what` lately, and whether the rest could carry it (status_headroom.c); null: no servers. */
-json_t *status_headroom(const struct supervisor *supervisor, const struct cluster_group *group, const char *what, json_t *warnings);
+/* How much was under way to the group `what` lately, and whether the rest could carry it (status_headroom.c); null: no servers.
+ */
+json_t *status_headroom(const struct supervisor *supervisor, const struct cluster_group *group, const char *what,
+                        json_t *warnings);
 
 /* An object while the site is in maintenance, null otherwise (maintenance.c). */
 json_t *status_maintenance(const struct supervisor *supervisor, const char *site);

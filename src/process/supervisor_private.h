@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * What the supervisor's files share: supervisor.c (life, signals, reload), children.c, retired.c, listeners.c, keyring.c,
- * log_access.c, bans.c, control.c, servers.c, maintenance.c, status.c, upgrade.c, take_over.c. One process, one thread, one poll(2); nothing here is
- * seen by another process.
+ * log_access.c, bans.c, control.c, servers.c, maintenance.c, status.c, upgrade.c, take_over.c. One process, one thread, one
+ * poll(2); nothing here is seen by another process.
  */
 #ifndef NOAH_SUPERVISOR_PRIVATE_H
 #define NOAH_SUPERVISOR_PRIVATE_H
@@ -185,14 +185,14 @@ void keyring_end(struct supervisor *supervisor);
 
 /* ---- too much from one address (bans.c) ----------------------------------------------------------------------- */
 
-/* The table in which traffic counts. After an upgrade it goes on: `descriptor` (-1: the former program had none) is taken over, and
- * where it cannot be read a new one is made. */
+/* The table in which traffic counts. After an upgrade it goes on: `descriptor` (-1: the former program had none) is taken over,
+ * and where it cannot be read a new one is made. */
 void bans_begin(struct supervisor *supervisor, int descriptor);
 void bans_tell(struct supervisor *supervisor); /* traffic has just started */
 /* JSON for `noah bans`, to be freed; NULL: out of memory. */
 char *bans_list(const struct supervisor *supervisor) MUST_CHECK;
-/* Lifts the ban of an address (as text), or all with "--all". *done is false when nothing was lifted, and the text says why; to be
- * freed. NULL: out of memory. */
+/* Lifts the ban of an address (as text), or all with "--all". *done is false when nothing was lifted, and the text says why; to
+ * be freed. NULL: out of memory. */
 char *bans_lift(struct supervisor *supervisor, const char *address, bool *done) MUST_CHECK;
 
 /* ---- the access log (log_access.c) ---------------------------------------------------------------------------- */

@@ -347,8 +347,8 @@ enum http_fault http_path_normalise(struct span path, char *out, size_t out_size
 
 /* ---- conditions and preferences (http_condition.c) ------------------------------------------------------------ */
 
-/* A list of entity tags (If-Match, If-None-Match; also the one of If-Range) names this tag, which has its quotes and is strong; "*"
- * names all. `weakly`: W/ makes no difference (RFC 9110 8.8.3.2). What is malformed names nothing. */
+/* A list of entity tags (If-Match, If-None-Match; also the one of If-Range) names this tag, which has its quotes and is strong;
+ * "*" names all. `weakly`: W/ makes no difference (RFC 9110 8.8.3.2). What is malformed names nothing. */
 bool http_tags_match(struct span list, struct span tag, bool weakly) MUST_CHECK;
 /* Seconds since 1970 of a date in one of the three forms (RFC 9110 5.6.7); `now_s` gives a year of two digits its century. */
 bool http_date_parse(struct span text, uint64_t now_s, uint64_t *seconds) MUST_CHECK;
@@ -372,8 +372,9 @@ enum http_ranges http_ranges_parse(struct span value, uint64_t size_bytes, struc
 
 /* ---- passwords (RFC 7617) -------------------------------------------------------------------------------------- */
 
-/* Reads the value of an Authorization field: "Basic", name and password in base64. Both stand in `memory` then, up to `room` bytes
- * together with the colon between them, and have no control byte; the name has no colon. False: it is none, or does not fit. */
+/* Reads the value of an Authorization field: "Basic", name and password in base64. Both stand in `memory` then, up to `room`
+ * bytes together with the colon between them, and have no control byte; the name has no colon. False: it is none, or does not
+ * fit. */
 bool http_basic_read(struct span value, char *memory, size_t room, struct span *name, struct span *password) MUST_CHECK;
 
 /* ---- writing -------------------------------------------------------------------------------------------------- */

@@ -314,7 +314,7 @@ static void test_memory(void **state)
 
 	(void)state;
 	if (memory_in_use() == 0)
-		skip();                                                    /* a sanitizer has its own malloc */
+		skip();                                                      /* a sanitizer has its own malloc */
 	http_compressor_give_back(&core, take(CODING_BROTLI, false, 0)); /* the core's own record; it is not kept */
 	for (size_t i = 0; i < COUNT_OF(codings); i++) {
 		size_t before = memory_in_use(), highest = 0;
