@@ -61,14 +61,18 @@ static void describe_file(struct files_file *file, uint64_t wall_us)
 	*at = '\0';
 }
 
-static void describe(struct answer *answer)
+/* All of `answer` that is needed before ranges are: clearing it as a whole would cost more than a small file. */
+static void describe(struct answer *answer, struct http_exchange *exchange, const struct static_found *found)
 {
-	struct files_file *file = answer->found->file;
-	struct span coding = answer->found->coding;
-	uint64_t wall_us = http_core_wall_us(answer->exchange->core);
+	struct files_file *file = found->file;
+	struct span coding = found->coding;
+	uint64_t wall_us = http_core_wall_us(exchange->core);
 	bool from_the_future = file->modified_ns / NS_IN_S > wall_us / US_IN_S;
 
 	_Static_assert(FILES_TEXT_SIZE >= HTTP_DATE_SIZE + 2 * 16 + 4, "room for both");
+	answer->exchange = exchange;
+	answer->found = found;
+	answer->range_count = 0;
 	if (file->text[0] == '\0' || from_the_future)
 		describe_file(file, wall_us);
 	/* RFC 9110 8.8.2.1: not later than now. */
@@ -360,10 +364,7 @@ enum http_outcome static_answer(struct http_exchange *exchange, const struct sta
 	struct answer answer;
 	unsigned fields_before = exchange->own_field_count;
 
-	answer.exchange = exchange;
-	answer.found = found;
-	answer.range_count = 0;
-	describe(&answer);
+	describe(&answer, exchange, found);
 	enum http_outcome outcome = give(&answer);
 	exchange->answer_whole = outcome == OUTCOME_OK;
 	if (outcome == OUTCOME_OK)
