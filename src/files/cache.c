@@ -29,6 +29,7 @@ struct files_core *files_core_new(struct loop *loop)
 	core->loop = loop;
 	timer_init(&core->sweep, sweep);
 	list_init(&core->order);
+	list_init(&core->closing);
 	for (unsigned i = 0; i < BUCKETS; i++)
 		list_init(&core->files[i]);
 	for (unsigned i = 0; i < ROOT_BUCKETS; i++)
@@ -67,8 +68,8 @@ void files_unref(struct files_file *file)
 		return;
 	file->magic = 0;
 	forget_content(file);
+	files_close(file->core, file->directory->root_hash, file->local, file->descriptor);
 	files_directory_unref(file->directory);
-	close(file->descriptor);
 	free(file->path);
 	free(file);
 }
@@ -97,7 +98,8 @@ static void sweep(struct timer *timer)
 		forget(oldest);
 	}
 	files_roots_sweep(core);
-	bool empty = list_is_empty(&core->order);
+	files_close_waiting(core);
+	bool empty = list_is_empty(&core->order) && list_is_empty(&core->closing);
 	for (unsigned i = 0; empty && i < ROOT_BUCKETS; i++)
 		empty = list_is_empty(&core->roots[i]);
 	if (!empty)
@@ -106,8 +108,11 @@ static void sweep(struct timer *timer)
 
 void files_core_free(struct files_core *core)
 {
+	core->ended = true;
 	while (!list_is_empty(&core->order))
 		forget(OWNER_OF(core->order.next, struct files_file, order));
+	while (!list_is_empty(&core->closing))
+		free(OWNER_OF(list_take_first(&core->closing), struct files_job, link));
 	files_roots_free(core);
 	free(core->window);
 	free(core);
@@ -257,26 +262,14 @@ static void keep(struct files_core *core, struct files_file *file)
 
 /* ---- opening ------------------------------------------------------------------------------------------------------------ */
 
-/* What an error of the walk means. Rights that are not there are the administrator's fault, more often than not. */
+/* Rights that are not there are the administrator's fault, more often than not. */
 static enum files_result result_of(const struct files_root *root, struct span path, int error)
 {
-	switch (error) {
-	case 0:
-		return FILES_OK;
-	case EMFILE:
-	case ENFILE:
-	case ENOMEM:
-		return FILES_NO_RESOURCES;
-	case EIO:
-		return FILES_FAILED;
-	case EACCES:
-	case EPERM:
+	if (error == EACCES || error == EPERM) {
 		errno = error;
 		LOG_LIMITED(LOG_NOTICE, 10000, "static files: %s/%.*s: %m", root->text, (int)path.size, path.start);
-		return FILES_MISSING;
-	default: /* ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG, EXDEV (it leads out), ENXIO and the like: nothing that is served */
-		return FILES_MISSING;
 	}
+	return files_result_of(error);
 }
 
 /* What was found becomes a file of the cache, or nothing. */
@@ -290,7 +283,7 @@ static enum files_result take(struct files_core *core, const struct files_root *
 	/* Another task may have been here first: then that one is as good, if it is the same. */
 	struct files_file *file = find(core, hash, path, directory);
 	if (result == FILES_OK && file != NULL && is_same(file, &found->status) && is_unchanged(file)) {
-		close(found->descriptor);
+		files_close(core, directory->root_hash, found->local, found->descriptor);
 		file->checked_us = loop_now_us(core->loop);
 		used(core, file);
 		keep_content(core, file);
@@ -305,7 +298,7 @@ static enum files_result take(struct files_core *core, const struct files_root *
 		result = FILES_NO_RESOURCES;
 	if (result != FILES_OK) {
 		if (found->descriptor >= 0)
-			close(found->descriptor);
+			files_close(core, directory->root_hash, found->local, found->descriptor);
 		return result;
 	}
 	file->checked_us = file->used_us = loop_now_us(core->loop);

@@ -44,6 +44,8 @@ struct files_core {
 	size_t content_bytes;
 	struct list roots[ROOT_BUCKETS];
 	struct files_root *last_root; /* that was asked for; NULL: none, or it is gone */
+	struct list closing;          /* jobs: descriptors that wait for a thread to close them */
+	bool ended;                   /* the loop has; what a thread would have to close stays as it is */
 	char *window;                 /* FILES_WINDOW_BYTES that are read only to see that they are in memory: filled and forgotten */
 };
 
@@ -59,6 +61,7 @@ struct files_found {
 
 /* Until when a task waits. */
 struct files_patience {
+	struct files_core *core;
 	struct loop *loop;
 	uint64_t until_us;
 	uint64_t hash; /* of the root on whose account it is */
@@ -67,6 +70,8 @@ struct files_patience files_patience(struct files_core *core, uint64_t hash, int
 
 struct files_job {
 	struct offload offload; /* first */
+	struct files_core *core;
+	struct list link; /* in core->closing */
 	uint64_t hash;
 	struct files_directory *directory; /* a reference, or NULL */
 	struct files_file *file;           /* the same */
@@ -81,6 +86,14 @@ struct files_job *files_job_new(size_t room) MUST_CHECK;
  * gone (its descriptor too, if it still finds one). */
 enum files_result files_job_run(struct files_job *job, const struct files_patience *patience,
                                 void (*work)(struct offload *offload)) MUST_CHECK;
+
+/* close(2) asks some file systems (FUSE): what is not `local` is closed by the pool, on the account of the root with this hash.
+ */
+void files_close(struct files_core *core, uint64_t hash, bool local, int descriptor);
+/* Closes what waits for that, as far as there are threads. */
+void files_close_waiting(struct files_core *core);
+/* What an error means: of opening, by any name. 0 is FILES_OK. */
+enum files_result files_result_of(int error);
 
 enum files_how { OPEN_TO_READ, OPEN_TO_LOOK };
 /* Beneath the directory: on the loop if the kernel has all of it in memory, else on the pool. FILES_OK: *found is filled,

@@ -18,6 +18,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#define WALKS_MOST 100u
+
 /* ---- how much of the pool a root may have ------------------------------------------------------------------------ */
 
 #define BUSY_ROOTS_MOST 64u                                   /* that have jobs at the same time; those of more wait */
@@ -25,9 +27,10 @@ static pthread_mutex_t busy_lock = PTHREAD_MUTEX_INITIALIZER; /* of all threads;
 static struct {
 	uint64_t hash;
 	unsigned jobs; /* 0: the place is free */
+	bool closing;  /* one of them closes a file; one is enough, so that those that are asked for can still be opened */
 } busy[BUSY_ROOTS_MOST];
 
-static bool take_slot(uint64_t hash)
+static bool take_slot(uint64_t hash, bool to_close)
 {
 	unsigned place = BUSY_ROOTS_MOST;
 	bool taken = false;
@@ -41,25 +44,90 @@ static bool take_slot(uint64_t hash)
 		if (busy[i].jobs == 0 && place == BUSY_ROOTS_MOST)
 			place = i;
 	}
-	if (place < BUSY_ROOTS_MOST && busy[place].jobs < FILES_JOBS_MOST) {
+	if (place < BUSY_ROOTS_MOST && busy[place].jobs < FILES_JOBS_MOST && !(to_close && busy[place].closing)) {
 		busy[place].hash = hash;
 		busy[place].jobs++;
+		busy[place].closing |= to_close;
 		taken = true;
 	}
 	pthread_mutex_unlock(&busy_lock);
 	return taken;
 }
 
-static void give_slot_back(uint64_t hash)
+static void give_slot_back(uint64_t hash, bool to_close)
 {
 	pthread_mutex_lock(&busy_lock);
 	for (unsigned i = 0; i < BUSY_ROOTS_MOST; i++) {
 		if (busy[i].jobs > 0 && busy[i].hash == hash) {
 			busy[i].jobs--;
+			busy[i].closing &= !to_close;
 			break;
 		}
 	}
 	pthread_mutex_unlock(&busy_lock);
+}
+
+/* ---- closing -------------------------------------------------------------------------------------------------------- */
+
+static void close_work(struct offload *offload)
+{
+	struct files_job *job = OWNER_OF(offload, struct files_job, offload);
+
+	close(job->found.descriptor);
+}
+
+static void closed(struct offload *offload)
+{
+	struct files_job *job = OWNER_OF(offload, struct files_job, offload);
+	struct files_core *core = job->core;
+
+	give_slot_back(job->hash, true);
+	free(job);
+	files_close_waiting(core);
+}
+
+void files_close_waiting(struct files_core *core)
+{
+	uint64_t busy_hash = 0;
+
+	LIST_EACH_SAFE (item, &core->closing) { /* at most as many as the process has descriptors */
+		struct files_job *job = OWNER_OF(item, struct files_job, link);
+		if (job->hash == busy_hash || !take_slot(job->hash, true)) {
+			busy_hash = job->hash;
+			continue;
+		}
+		list_remove(&job->link);
+		if (offload_begin(core->loop, &job->offload))
+			continue;
+		give_slot_back(job->hash, true);
+		list_prepend(&core->closing, &job->link);
+		return;
+	}
+}
+
+void files_close(struct files_core *core, uint64_t hash, bool local, int descriptor)
+{
+	if (local) {
+		close(descriptor);
+		return;
+	}
+	if (core->ended)
+		return; /* the process is about to end, and must not wait for a disk */
+	struct files_job *job = files_job_new(0);
+	if (job == NULL) {
+		close(descriptor);
+		return;
+	}
+	job->core = core;
+	job->hash = hash;
+	job->found.descriptor = descriptor;
+	job->offload.work = close_work;
+	job->offload.release = closed;
+	list_append(&core->closing, &job->link);
+	files_close_waiting(core);
+	/* A place may become free without this core's knowing. */
+	if (!list_is_empty(&core->closing) && !core->sweep.armed)
+		timer_set(&core->sweep, SWEEP_MS);
 }
 
 static int64_t left_ms(const struct files_patience *patience)
@@ -71,6 +139,7 @@ static int64_t left_ms(const struct files_patience *patience)
 struct files_patience files_patience(struct files_core *core, uint64_t hash, int64_t timeout_ms)
 {
 	return (struct files_patience){
+	    .core = core,
 	    .loop = core->loop,
 	    .until_us = loop_now_us(core->loop) + (uint64_t)timeout_ms * 1000u,
 	    .hash = hash,
@@ -83,7 +152,7 @@ struct files_patience files_patience(struct files_core *core, uint64_t hash, int
 static void free_job(struct files_job *job)
 {
 	if (job->found.descriptor >= 0)
-		close(job->found.descriptor);
+		files_close(job->core, job->hash, false, job->found.descriptor);
 	if (job->directory != NULL)
 		files_directory_unref(job->directory);
 	if (job->file != NULL)
@@ -95,7 +164,7 @@ static void release_job(struct offload *offload)
 {
 	struct files_job *job = OWNER_OF(offload, struct files_job, offload);
 
-	give_slot_back(job->hash);
+	give_slot_back(job->hash, false);
 	free_job(job);
 }
 
@@ -114,9 +183,10 @@ struct files_job *files_job_new(size_t room)
 enum files_result files_job_run(struct files_job *job, const struct files_patience *patience,
                                 void (*work)(struct offload *offload))
 {
+	job->core = patience->core;
 	job->hash = patience->hash;
 	job->offload.work = work;
-	while (!take_slot(job->hash)) { /* until others have ended, or the patience */
+	while (!take_slot(job->hash, false)) { /* until others have ended, or the patience */
 		int64_t most_ms = left_ms(patience);
 		enum wait_result waited = most_ms > 0 ? task_sleep(most_ms < SLOT_LOOK_MS ? most_ms : SLOT_LOOK_MS) : WAIT_READY;
 		if (most_ms == 0 || waited == WAIT_CANCELLED) {
@@ -156,6 +226,35 @@ static void look_at_file_system(struct files_found *found)
 		found->local |= type == locals[i];
 }
 
+/* ---- errors ------------------------------------------------------------------------------------------------------- */
+
+enum files_result files_result_of(int error)
+{
+	switch (error) {
+	case 0:
+		return FILES_OK;
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+		return FILES_NO_RESOURCES;
+	case ENOENT:
+	case ENOTDIR:
+	case EISDIR:
+	case ELOOP:
+	case ENAMETOOLONG:
+	case EINVAL: /* the file system knows no such names */
+	case EILSEQ:
+	case EXDEV: /* it leads out */
+	case ENXIO: /* a socket, a device */
+	case ENODEV:
+	case EACCES:
+	case EPERM:
+		return FILES_MISSING;
+	default: /* EIO, ENOTCONN, ETIMEDOUT, ESTALE, …: whether it is there cannot be told */
+		return FILES_FAILED;
+	}
+}
+
 /* ---- beneath ------------------------------------------------------------------------------------------------------ */
 
 static int open_beneath(int directory, const char *path, enum files_how how, bool only_cached)
@@ -179,7 +278,12 @@ static void open_work(struct offload *offload)
 	struct files_job *job = OWNER_OF(offload, struct files_job, offload);
 	struct files_found *found = &job->found;
 
-	found->descriptor = open_beneath(job->directory->descriptor, job->bytes, (enum files_how)job->offset, false);
+	/* Beneath a root, ".." in a link cannot be followed while anything on the machine is renamed: EAGAIN. */
+	for (unsigned i = 0; i < WALKS_MOST; i++) {
+		found->descriptor = open_beneath(job->directory->descriptor, job->bytes, (enum files_how)job->offset, false);
+		if (found->descriptor >= 0 || errno != EAGAIN)
+			break;
+	}
 	if (found->descriptor < 0) {
 		found->error = errno;
 		return;

@@ -29,14 +29,21 @@ void files_directory_unref(struct files_directory *directory)
 
 /* ---- opening -------------------------------------------------------------------------------------------------------- */
 
-/* Takes what was found over. False: no memory. */
-static bool root_take(struct files_root *root, struct files_found *found)
+/* Takes what was found over. FILES_OK: root->directory is what the name means now, or NULL: there is none. */
+static enum files_result root_take(struct files_root *root, struct files_found *found)
 {
 	struct files_directory *before = root->directory;
+	enum files_result result = files_result_of(found->error);
 
+	if (result == FILES_NO_RESOURCES || result == FILES_FAILED) {
+		/* Whether it is another one cannot be told: without descriptors the one that is known will do. */
+		if (found->descriptor >= 0)
+			close(found->descriptor);
+		return result == FILES_NO_RESOURCES && before != NULL ? FILES_OK : result;
+	}
 	if (found->error == 0 && before != NULL && before->device == found->status.st_dev && before->inode == found->status.st_ino) {
 		close(found->descriptor); /* the same: what is open below it stays good */
-		return true;
+		return FILES_OK;
 	}
 	root->directory = NULL;
 	if (before != NULL)
@@ -46,12 +53,12 @@ static bool root_take(struct files_root *root, struct files_found *found)
 			close(found->descriptor);
 		errno = found->error;
 		LOG_LIMITED(LOG_WARNING, 10000, "static files: %s: %m", root->text);
-		return true;
+		return FILES_OK;
 	}
 	struct files_directory *directory = calloc(1, sizeof(*directory));
 	if (directory == NULL) {
 		close(found->descriptor);
-		return false;
+		return FILES_NO_RESOURCES;
 	}
 	*directory = (struct files_directory){
 	    .references = 1,
@@ -63,7 +70,7 @@ static bool root_take(struct files_root *root, struct files_found *found)
 	    .inode = found->status.st_ino,
 	};
 	root->directory = directory;
-	return true;
+	return FILES_OK;
 }
 
 static bool is_fresh(const struct files_core *core, const struct files_root *root)
@@ -88,10 +95,10 @@ static enum files_result root_renew(struct files_core *core, struct files_root *
 		root->opening = true;
 		enum files_result result = files_open_root(root->text, patience, &found);
 		root->opening = false;
-		if (result == FILES_OK && root_take(root, &found))
+		if (result == FILES_OK)
+			result = root_take(root, &found);
+		if (result == FILES_OK)
 			root->looked_us = loop_now_us(core->loop);
-		else if (result == FILES_OK)
-			result = FILES_NO_RESOURCES;
 		wait_queue_wake_all(&root->changed);
 		if (result != FILES_OK)
 			return result;

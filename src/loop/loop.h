@@ -190,9 +190,13 @@ struct offload {
 	struct loop_message finished;
 	uint8_t state; /* under the pool's lock */
 	bool done;     /* the loop's own */
+	bool unattended;
 };
 /* Waits for the work. WAIT_READY: it has run; the caller reads its result and calls release. Otherwise the work is abandoned: release
  * is called on this loop once no pool thread uses it; the caller must not touch it again. WAIT_TIMEOUT at once when the queue is full. */
 enum wait_result offload_run(struct offload *offload, int64_t timeout_ms) MUST_CHECK;
+/* Nobody waits: release is called on this loop when it has run. Callable outside tasks, on the loop's thread. False: the queue is
+ * full, and it is still the caller's. */
+bool offload_begin(struct loop *loop, struct offload *offload) MUST_CHECK;
 
 #endif

@@ -23,7 +23,7 @@ static void finished(void *argument)
 	struct offload *offload = argument;
 
 	offload->loop->offloads--;
-	if (offload->state == OFFLOAD_ABANDONED) {
+	if (offload->unattended || offload->state == OFFLOAD_ABANDONED) {
 		offload->release(offload);
 		return;
 	}
@@ -106,15 +106,30 @@ static void abandon(struct offload *offload)
 	}
 }
 
+static void prepare(struct offload *offload, struct loop *loop, bool unattended)
+{
+	CHECK_MAGIC(loop, LOOP_MAGIC);
+	offload->loop = loop;
+	offload->unattended = unattended;
+	offload->done = false;
+	wait_queue_init(&offload->done_queue);
+	offload->finished = (struct loop_message){ .run = finished, .argument = offload };
+}
+
+bool offload_begin(struct loop *loop, struct offload *offload)
+{
+	prepare(offload, loop, true);
+	if (!enqueue(offload))
+		return false;
+	loop->offloads++;
+	return true;
+}
+
 enum wait_result offload_run(struct offload *offload, int64_t timeout_ms)
 {
 	struct loop *loop = loop_current();
 
-	CHECK_MAGIC(loop, LOOP_MAGIC);
-	offload->loop = loop;
-	offload->done = false;
-	wait_queue_init(&offload->done_queue);
-	offload->finished = (struct loop_message){ .run = finished, .argument = offload };
+	prepare(offload, loop, false);
 	if (task_is_cancelled()) {
 		offload->release(offload);
 		return WAIT_CANCELLED;

@@ -78,6 +78,29 @@ def test_a_stalled_disk_holds_up_nobody_else(tmp_path, what):
 
 
 @needs_fuse
+def test_a_disk_that_stalls_when_files_are_closed(tmp_path):
+    """close(2) asks some file systems too: files that are other ones now, and such as nobody asks for any more, are let go beside the loop."""
+    names = [f"{number}.zip" for number in range(6)]
+    with SiteOnDisk(tmp_path, {name: b"before" * 9000 for name in names}) as site:
+        for name in names:
+            assert site.ask(f"/slow/{name}").status == 200
+        site.disk.stall("flush")
+        for name in names:
+            site.disk.put(name, b"after" * 9000)
+        for name in names:
+            wait_for(lambda name=name: site.ask(f"/slow/{name}", timeout=5).body == b"after" * 9000, 20, "the file that is there now")
+            assert site.ask("/quick.css", timeout=5).body == b"quick"
+        wait_for(lambda: site.disk.waiting > 0, 20, "a file to be closed")
+        assert site.ask("/quick.css", timeout=5).body == b"quick"
+        site.disk.resume()
+        for name in names:
+            assert site.ask(f"/slow/{name}").body == b"after" * 9000
+        traffic = site.noah.child("traffic")
+        wait_for(lambda: not any(os.readlink(f"/proc/{traffic}/fd/{number}").endswith(".zip") for number in os.listdir(f"/proc/{traffic}/fd")
+                                 if os.path.lexists(f"/proc/{traffic}/fd/{number}")), 30, "all of them to be closed")
+
+
+@needs_fuse
 def test_a_dead_disk_is_given_up(tmp_path):
     with SiteOnDisk(tmp_path, {"a.zip": b"a" * 50_000}) as site:
         site.disk.stall("open")

@@ -4,6 +4,8 @@ that lies outside is ever sent."""
 import os
 import socket
 import stat
+import subprocess
+import sys
 import threading
 import time
 
@@ -143,6 +145,24 @@ def test_a_race_between_looking_and_opening(site):
         stop.set()
         thread.join()
     assert turns[0] > 100 and set(statuses) == {200, 404}  # it was really both in turn
+
+
+def test_a_link_that_goes_up_while_files_are_renamed(site):
+    """Beneath a root the kernel follows ".." in a link only if nothing was renamed meanwhile, anywhere on the machine. Such a file is there all
+    the same."""
+    site.put("up/er/page.html", b"up")
+    directories = [site.path("renamed"), site.path("renamed.too")]
+    os.mkdir(directories[0])
+    rename = "import os, sys\nwhile True:\n    os.rename(*sys.argv[1:3])\n    os.rename(*sys.argv[2:0:-1])"
+    with subprocess.Popen([sys.executable, "-c", rename, *directories]) as renaming:
+        try:
+            for number in range(300):
+                os.link(site.path("up/er/page.html"), site.path(f"up/er/{number}.html"))
+                os.symlink("../er/" * 40 + f"{number}.html", site.path(f"up/er/link{number}.html"))
+                assert site.ask(f"/up/er/link{number}.html").body == b"up"
+            assert renaming.poll() is None
+        finally:
+            renaming.kill()
 
 
 # ---- what is no file -------------------------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ MNT_DETACH = 2
 HEADER = struct.Struct("<IIQQIIII")  # length, opcode, unique, node, uid, gid, pid, padding
 LOOKUP, FORGET, GETATTR, OPEN, READ, STATFS, RELEASE, FLUSH, INIT, OPENDIR, READDIR, RELEASEDIR, INTERRUPT, BATCH_FORGET = (
     1, 2, 3, 14, 15, 17, 18, 25, 26, 27, 28, 29, 36, 42)
-NAMES = {LOOKUP: "lookup", OPEN: "open", READ: "read"}
+NAMES = {LOOKUP: "lookup", OPEN: "open", READ: "read", FLUSH: "flush"}
 VALID_S = 1  # how long the kernel may believe names and sizes
 MODIFIED = 1000000000
 
@@ -49,7 +49,7 @@ class StallingDisk:
         os.close(self.device)
 
     def stall(self, what, behind=0):
-        """What is asked from now on in this way (lookup, open, read; reads only behind this offset) gets no answer."""
+        """What is asked from now on in this way (lookup, open, read, flush, which is close(2); reads only behind this offset) gets no answer."""
         with self.going:
             self.behind = behind
             self.stalled.add(what)
@@ -58,6 +58,10 @@ class StallingDisk:
         with self.going:
             self.stalled.clear()
             self.going.notify_all()
+
+    def put(self, name, content):
+        """In the place of what the file held."""
+        self.files = [(name, content) if known == name else (known, before) for known, before in self.files]
 
     # ---- answering
 
