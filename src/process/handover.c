@@ -252,6 +252,16 @@ static void take_clients(struct reader *reader, const json_t *json, struct hando
 	}
 }
 
+/* The table of a program before the one that hands over, which knew of none (before 0.3). */
+static int guard_of_before(void)
+{
+	uint64_t number;
+	const char *text = getenv(HANDOVER_GUARD_VARIABLE);
+	if (text == NULL || !span_to_number(span_of_text(text), INT32_MAX, &number) || fcntl((int)number, F_GETFD) < 0)
+		return -1;
+	return (int)number;
+}
+
 static void take_all(struct reader *reader, const json_t *json, struct handover *handover)
 {
 	take_text(reader, json, "failure", handover->failure, sizeof handover->failure);
@@ -262,8 +272,7 @@ static void take_all(struct reader *reader, const json_t *json, struct handover 
 	handover->snapshot = take_descriptor(reader, json, "snapshot", false);
 	handover->control = take_descriptor(reader, json, "control", false);
 	handover->keyring = take_descriptor(reader, json, "keyring", true);
-	/* Before 0.3.0 there was none. */
-	handover->guard = json_object_get(json, "guard") != NULL ? take_descriptor(reader, json, "guard", true) : -1;
+	handover->guard = json_object_get(json, "guard") != NULL ? take_descriptor(reader, json, "guard", true) : guard_of_before();
 	handover->generation = take_number(reader, json, "generation", INT64_MAX);
 	handover->first_lane = (unsigned)take_number(reader, json, "first_lane", BOARD_LANES_MOST);
 	handover->threads = (unsigned)take_number(reader, json, "threads", BOARD_LANES_MOST - handover->first_lane);

@@ -17,6 +17,9 @@
 
 /* Its number is the value of this variable in the environment of the next program. */
 #define HANDOVER_VARIABLE "NOAH_HANDOVER"
+/* Likewise of the table of addresses: a program of before 0.3 does not hand it on, but leaves variable and descriptor as they are
+ * to the next one. */
+#define HANDOVER_GUARD_VARIABLE "NOAH_GUARD"
 
 struct handover {
 	char version[PROGRAM_VERSION_SIZE];     /* of the program whose traffic serves */

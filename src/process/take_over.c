@@ -24,6 +24,29 @@ int upgrade_inherited(void)
 	return (int)number;
 }
 
+/* A program that knew of no table has not said in it whose lanes have ended. */
+static void end_lanes_of_nobody(const struct supervisor *supervisor, const struct handover *handover)
+{
+	struct retired all[RETIRED_MOST + 1];
+	memcpy(all, supervisor->retired, sizeof supervisor->retired);
+	all[RETIRED_MOST] = (struct retired){
+	    .child = handover->children[PROCESS_TRAFFIC], .first_lane = handover->first_lane, .threads = handover->threads};
+	for (unsigned lane = 0, count; lane < BOARD_LANES_MOST; lane += count) {
+		unsigned next = BOARD_LANES_MOST, behind = lane;
+		for (unsigned i = 0; i < COUNT_OF(all); i++) {
+			if (all[i].child.pid == 0 || all[i].first_lane + all[i].threads <= lane)
+				continue;
+			if (all[i].first_lane <= lane)
+				behind = all[i].first_lane + all[i].threads;
+			else if (all[i].first_lane < next)
+				next = all[i].first_lane;
+		}
+		count = behind > lane ? behind - lane : next - lane;
+		if (behind == lane)
+			guard_lanes_ended(supervisor->guard, lane, count);
+	}
+}
+
 static void adopt(struct supervisor *supervisor, const struct handover *handover)
 {
 	snprintf(supervisor->program, sizeof supervisor->program, "%s", handover->program);
@@ -38,6 +61,8 @@ static void adopt(struct supervisor *supervisor, const struct handover *handover
 	supervisor->listener_count = handover->listener_count;
 	memcpy(supervisor->listeners, handover->listeners, sizeof supervisor->listeners);
 	memcpy(supervisor->retired, handover->retired, sizeof supervisor->retired);
+	if (supervisor->guard != NULL)
+		end_lanes_of_nobody(supervisor, handover);
 	uint64_t deadline_us = clock_monotonic_us() + CONTROL_CLIENT_MS * 1000;
 	for (unsigned i = 0; i < handover->client_count; i++) {
 		supervisor->clients[i] = handover->clients[i];
@@ -133,6 +158,7 @@ bool upgrade_take_over(struct supervisor *supervisor, int state)
 	char why[256];
 	unsetenv(HANDOVER_VARIABLE);
 	struct handover *handover = handover_read(state, why, sizeof why);
+	unsetenv(HANDOVER_GUARD_VARIABLE);
 	close(state);
 	if (handover == NULL || !handover_keep_descriptors(handover, false)) {
 		log_write(LOG_ERROR, "cannot go on where the former program was: %s",

@@ -76,11 +76,11 @@ static bool set_arguments(const struct process_options *options, char *program, 
 	return true;
 }
 
-static bool set_variable(int state)
+static bool set_variable(const char *name, int descriptor)
 {
 	char number[16];
-	snprintf(number, sizeof number, "%d", state);
-	return setenv(HANDOVER_VARIABLE, number, 1) == 0;
+	snprintf(number, sizeof number, "%d", descriptor);
+	return setenv(name, number, 1) == 0;
 }
 
 /* Comes back only when that is not possible, with errno. `file` (-1: none) is the program's, `path` what it is called. */
@@ -94,7 +94,9 @@ static void execute(const struct supervisor *supervisor, const struct handover *
 	}
 	int error = E2BIG;
 	if (set_arguments(supervisor->options, path, false, arguments)) {
-		bool good = set_variable(state) && fcntl(state, F_SETFD, 0) == 0 && handover_keep_descriptors(handover, true);
+		bool good = set_variable(HANDOVER_VARIABLE, state) && fcntl(state, F_SETFD, 0) == 0 &&
+		            (handover->guard < 0 || set_variable(HANDOVER_GUARD_VARIABLE, handover->guard)) &&
+		            handover_keep_descriptors(handover, true);
 		if (good && file >= 0)
 			execveat(file, "", arguments, environ, AT_EMPTY_PATH);
 		else if (good)
@@ -102,6 +104,7 @@ static void execute(const struct supervisor *supervisor, const struct handover *
 		error = errno;
 	}
 	unsetenv(HANDOVER_VARIABLE);
+	unsetenv(HANDOVER_GUARD_VARIABLE);
 	(void)!handover_keep_descriptors(handover, false);
 	close(state);
 	errno = error;
@@ -120,8 +123,9 @@ static _Noreturn void become_checker(struct supervisor *supervisor, int output)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	if (set_arguments(supervisor->options, upgrade->program, true, arguments) && set_variable(upgrade->state) &&
-	    fcntl(upgrade->state, F_SETFD, 0) == 0 && fcntl(supervisor->board_descriptor, F_SETFD, 0) == 0)
+	if (set_arguments(supervisor->options, upgrade->program, true, arguments) &&
+	    set_variable(HANDOVER_VARIABLE, upgrade->state) && fcntl(upgrade->state, F_SETFD, 0) == 0 &&
+	    fcntl(supervisor->board_descriptor, F_SETFD, 0) == 0)
 		execv(upgrade->program, arguments);
 	dprintf(1, "it cannot be executed: %s\n", strerror(errno));
 	_exit(127);

@@ -17,7 +17,7 @@ import pytest
 from support.mariadb import wait_for
 from support.noah import BINARY, Noah, free_port, local_address, run_noah
 from test_processes import App, Site
-from test_upgrade import BREAKING, ask, connect, is_alive, private_copy, retired, script, upgrade
+from test_upgrade import BREAKING, ask, connect, is_alive, private_copy, retired, script, status_for, upgrade
 
 
 @pytest.fixture(name="site")
@@ -86,6 +86,39 @@ def test_former_traffic_keeps_its_file_until_the_new_program_works(tmp_path, sit
         wait_for(lambda: redirects(site), 20, "the new file to be in force")
     shutil.rmtree(directory)
     shutil.rmtree(os.path.dirname(broken))
+
+
+GIVES_BACK = """#!/usr/bin/python3
+import json, os, sys
+if sys.argv[1] != "--upgrade-check":
+    record = json.loads(os.pread(int(os.environ["NOAH_HANDOVER"]), 1 << 20, 0))
+    del record["guard"]
+    record.update(failure="it is too old", program=record["former_program"], former_program="")
+    state = os.memfd_create("state", 0)
+    os.write(state, json.dumps(record).encode())
+    os.environ["NOAH_HANDOVER"] = str(state)
+os.execv("{binary}", ["{binary}", *sys.argv[1:]])
+"""
+
+
+def test_table_of_addresses_outlives_a_program_that_knows_of_none(tmp_path, site):
+    """Back to one of before 0.3, which does not come up: traffic counts on in its table, and `noah bans` is about that one."""
+    program = tmp_path / "gives_back"
+    program.write_text(GIVES_BACK.format(binary=BINARY))
+    program.chmod(0o755)
+    with Noah(tmp_path, site.text(extra="visitors: { requests: 1/1h, ban: 1h, exempt: [127.0.0.1] }")) as noah:
+        traffic = noah.child("traffic")
+        assert [status_for(site, "127.0.0.7") for _ in range(3)] == [200, 429, 403]
+        assert "it is too old" in upgrade(noah, "--program", program, expect=1)
+        assert noah.child("traffic") == traffic and status_for(site, "127.0.0.7") == 403
+        assert "127.0.0.7 " in noah.command("bans").stdout
+        assert noah.command("unban", "127.0.0.7").returncode == 0 and status_for(site, "127.0.0.7") == 200
+        tables = [number for number in os.listdir(f"/proc/{noah.process.pid}/fd")
+                  if "noah-guard" in os.readlink(f"/proc/{noah.process.pid}/fd/{number}")]
+        assert len(tables) == 1
+        noah.wait_ready()
+        with open(f"/proc/{noah.child('watch')}/environ", "rb") as file:
+            assert b"NOAH_GUARD" not in file.read()
 
 
 def redirects(site):
