@@ -81,6 +81,7 @@ static void forget(struct files_file *file)
 
 	list_remove(&file->link);
 	list_remove(&file->order);
+	ASSERT(core->order.next != &file->order && core->order.previous != &file->order);
 	core->file_count--;
 	files_unref(file);
 }
