@@ -65,7 +65,7 @@ static bool absorb(struct http_exchange *exchange, struct iovec **parts, unsigne
 	return true;
 }
 
-static enum http_outcome wait_for_visitor(struct http_exchange *exchange)
+enum http_outcome http_absorb_wait(struct http_exchange *exchange)
 {
 	uint64_t since_us = exchange_now_us(exchange);
 
@@ -90,7 +90,7 @@ enum http_outcome http_absorb(struct http_exchange *exchange, struct iovec *part
 			if (absorb(exchange, &parts, &count))
 				return more ? http_absorb_push(exchange) : OUTCOME_OK; /* from its new place */
 		}
-		outcome = wait_for_visitor(exchange);
+		outcome = http_absorb_wait(exchange);
 		if (outcome != OUTCOME_OK)
 			return outcome;
 	}
@@ -109,7 +109,7 @@ enum http_outcome http_absorb_finish(struct http_exchange *exchange)
 	while (exchange->visitor->is_behind(exchange)) {
 		enum http_outcome outcome = http_absorb_push(exchange);
 		if (outcome == OUTCOME_OK && exchange->visitor->is_behind(exchange))
-			outcome = wait_for_visitor(exchange);
+			outcome = http_absorb_wait(exchange);
 		if (outcome != OUTCOME_OK)
 			return outcome;
 	}

@@ -374,7 +374,7 @@ static enum http_outcome await_answer(struct http_exchange *exchange)
 	struct buffer *input = &exchange->server->stream.input;
 	struct http_progress progress = {0};
 	struct http_error error;
-	bool continued = !exchange->request.expect_continue;
+	bool continued = !exchange->request.expect_continue || exchange->continued;
 	unsigned interims = 0;
 	size_t used;
 

@@ -168,6 +168,8 @@ enum http_outcome http_absorb(struct http_exchange *exchange, struct iovec *part
 void http_absorb_took(struct http_exchange *exchange, struct iovec **parts, unsigned *count, size_t bytes);
 /* More of what was absorbed, without waiting. (absorb.c) */
 enum http_outcome http_absorb_push(struct http_exchange *exchange) MUST_CHECK;
+/* Waits until he may take more, for as long as he may take nothing. (absorb.c) */
+enum http_outcome http_absorb_wait(struct http_exchange *exchange) MUST_CHECK;
 /* While he is behind: how long he may go on taking nothing until http_absorb_waited is to be called. (absorb.c) */
 int64_t http_absorb_limit_ms(struct http_exchange *exchange) MUST_CHECK;
 /* He was waited for since then. OUTCOME_VISITOR_SLOW, OUTCOME_VISITOR_STALLED: for too long. (absorb.c) */

@@ -216,10 +216,20 @@ static enum http_outcome send_body(struct http_exchange *exchange, struct iovec 
 
 static enum http_outcome send_file(struct http_exchange *exchange, int descriptor, uint64_t offset, size_t size, size_t *sent)
 {
-	enum net_result result =
-	    stream_send_file(&exchange->client->stream, descriptor, offset, size, exchange->site->idle_timeout_ms, sent);
-
-	return result == NET_CLOSED ? OUTCOME_FILE_FAILED : http1_outcome_of_write(result);
+	exchange->taken_us = exchange_now_us(exchange);
+	for (*sent = 0; *sent < size;) {
+		size_t part;
+		enum net_result result = stream_send_file_now(&exchange->client->stream, descriptor, offset + *sent, size - *sent, &part);
+		enum http_outcome outcome = http1_outcome_of_write(result);
+		*sent += part;
+		if (part > 0)
+			exchange->taken_us = exchange_now_us(exchange);
+		if (result == NET_TIMEOUT)
+			outcome = http_absorb_wait(exchange);
+		if (outcome != OUTCOME_OK)
+			return result == NET_CLOSED ? OUTCOME_FILE_FAILED : outcome;
+	}
+	return OUTCOME_OK;
 }
 
 static bool send_own(struct http_exchange *exchange, struct span page, uint64_t length)

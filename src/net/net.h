@@ -107,10 +107,9 @@ enum net_result stream_write_now(struct stream *stream, const void *bytes, size_
 
 /* The same for several parts: what the socket takes of them in one call. They are not modified. */
 enum net_result stream_write_parts_now(struct stream *stream, struct iovec *parts, unsigned count, size_t *sent) MUST_CHECK;
-/* `size` bytes of a file, beginning at `offset`, to a plain stream; timeout_ms is for each wait. *sent tells how many went. NET_CLOSED: the
- * file has fewer. (send_file.c) */
-enum net_result stream_send_file(struct stream *stream, int file, uint64_t offset, size_t size, int64_t timeout_ms,
-                                 size_t *sent) MUST_CHECK;
+/* `size` bytes of a file, beginning at `offset`, to a plain stream, as far as the socket takes them now. *sent tells how many went.
+ * NET_TIMEOUT: it takes no more; NET_CLOSED: the file has fewer. (send_file.c) */
+enum net_result stream_send_file_now(struct stream *stream, int file, uint64_t offset, size_t size, size_t *sent) MUST_CHECK;
 
 /* Says that nothing more will come from here (FIN); reading goes on. */
 void stream_end_writing(struct stream *stream);

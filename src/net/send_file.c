@@ -7,17 +7,14 @@
 #include <errno.h>
 #include <sys/sendfile.h>
 
-enum net_result stream_send_file(struct stream *stream, int file, uint64_t offset, size_t size, int64_t timeout_ms, size_t *sent)
+enum net_result stream_send_file_now(struct stream *stream, int file, uint64_t offset, size_t size, size_t *sent)
 {
 	struct watched *watched = &stream->watched;
 
 	ASSERT(stream->tls == NULL);
 	for (*sent = 0; *sent < size;) {
-		if (!watched->writable) {
-			enum net_result result = net_result_of_wait(watched_wait_writable(watched, timeout_ms));
-			if (result != NET_OK)
-				return result;
-		}
+		if (!watched->writable)
+			return NET_TIMEOUT;
 		off_t at = (off_t)(offset + *sent);
 		ssize_t moved = sendfile(watched->descriptor, file, &at, size - *sent);
 		if (moved > 0) {

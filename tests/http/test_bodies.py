@@ -2,6 +2,7 @@
 """Bodies on their way: a server gets all of one, as it came, or nothing that it could take for one; a visitor gets a whole answer, or sees that it
 was cut. The servers are played by the test."""
 import contextlib
+import os
 import random
 import re
 import socket
@@ -98,3 +99,75 @@ def watch_for(servers, until, came):
             with connection:
                 came.append(connection.recv(65536))
                 connection.sendall(OK)
+
+
+@pytest.fixture(name="front")
+def make_front(tmp_path):
+    with Front(tmp_path, connections=1, buffer=BUFFER) as made:
+        yield made
+
+
+def test_who_was_invited_by_noah_costs_no_connection(front):
+    """The app was not asked whether to go on, so that it says nothing of that leaves its connection as good as before."""
+    with front.visitor() as visitor:
+        app = front.kept_connection(visitor)
+        for _ in range(2):
+            visitor.sendall(b"PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+            assert read_until(visitor, b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+            visitor.sendall(b"hello")
+            assert b"xpect" not in read_until_has(app, b"\r\n\r\nhello")
+            app.sendall(OK)
+            read_until(visitor, b"\r\n\r\nok")
+        app.close()
+
+
+# ---- files and those who take them slowly --------------------------------------------------------------------------------------
+
+FILE_BYTES = 64 << 20
+
+
+def reader(site, path, bytes_at_once, every_s, seconds):
+    """Reads so much so often, for a while. What came; ends with an error where noah ended it."""
+    with socket.socket() as visitor:
+        visitor.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+        visitor.settimeout(20)
+        visitor.connect((site.address, site.port))
+        visitor.sendall(f"GET {path} HTTP/1.1\r\nHost: example.com\r\n\r\n".encode())
+        size, deadline = 0, time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if bytes_at_once > 0:
+                piece = visitor.recv(bytes_at_once)
+                assert piece, "ended"
+                size += len(piece)
+            time.sleep(every_s)
+        return size
+
+
+def test_a_file_at_the_visitors_pace(tmp_path):
+    """The kernel takes megabytes for a visitor, and is ready for more long after the idle time of one who takes some all the time. Who is
+    below the least rate, or takes nothing, is not waited for."""
+    results = {}
+
+    def run(site, *how):
+        try:
+            results[how[0]] = reader(site, *how)
+        except (OSError, AssertionError) as error:
+            results[how[0]] = error
+
+    routes = """
+    timeouts: { idle: 2s }
+    routes:
+      - { path: /quick, minimum_rate: 1m }"""
+    with FilesSite(tmp_path, site=routes) as site:
+        for name in ("fair.zip", "quick/slow.zip", "still.zip"):
+            os.truncate(site.put(name, b""), FILE_BYTES)
+        threads = [threading.Thread(target=run, args=(site, *how)) for how in (
+            ("/fair.zip", 4096, 0.1, 8), ("/quick/slow.zip", 16384, 0.1, 13), ("/still.zip", 0, 1, 6))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert isinstance(results["/fair.zip"], int) and results["/fair.zip"] > 100000, results
+        site.wait_for_log(r'"GET /quick/slow.zip HTTP/1.1" 200 .*end=visitor-slow cause="he took')
+        site.wait_for_log(r'"GET /still.zip HTTP/1.1" 200 .*end=visitor-stalled')
+        site.wait_for_log(r'"GET /fair.zip HTTP/1.1" 200 .*end=visitor-gone')
