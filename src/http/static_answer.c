@@ -219,7 +219,10 @@ static void add_fields(struct answer *answer, int status, struct span content_ty
 	exchange_add_field(exchange, SPAN("Last-Modified"), answer->modified);
 	if (answer->found->coding.size > 0 && status != 304)
 		exchange_add_field(exchange, SPAN("Content-Encoding"), answer->found->coding);
-	if (answer->found->varies)
+	/* As 200 would say (RFC 9110 15.3.7, 15.4.5), where http_compress_decide is not asked. */
+	bool could_vary = (status == 206 || status == 304) && answer->found->compressible &&
+	                  exchange->answers->compress != COMPRESS_NONE && answer->found->file->size_bytes >= COMPRESS_LEAST_BYTES;
+	if (answer->found->varies || could_vary)
 		exchange_add_field(exchange, SPAN("Vary"), SPAN("Accept-Encoding"));
 }
 
@@ -238,8 +241,6 @@ static enum http_outcome answer_empty(struct answer *answer, int status)
 		                    (unsigned long long)answer->found->file->size_bytes);
 		exchange_add_field(exchange, SPAN("Content-Range"), span_of(answer->number_text, (size_t)size));
 	}
-	if (unchanged && answer->found->compressible && !answer->found->varies && exchange->answers->compress != COMPRESS_NONE)
-		exchange_add_field(exchange, SPAN("Vary"), SPAN("Accept-Encoding")); /* as 200 would say (RFC 9110 15.4.5) */
 	exchange->visitor->choose_framing(exchange);
 	return static_send_text(exchange, span_of(NULL, 0), true);
 }

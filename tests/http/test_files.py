@@ -260,7 +260,10 @@ def test_compressed_on_the_way(tmp_path):
         plain = site.ask("/long.txt")
         assert (plain.body, plain.fields["vary"]) == (text, "Accept-Encoding") and "content-encoding" not in plain.fields
         part = site.ask("/long.txt", accept_encoding="gzip", range="bytes=4-7")
-        assert (part.status, part.body) == (206, text[4:8]) and "content-encoding" not in part.fields
+        assert (part.status, part.body, part.fields["vary"]) == (206, text[4:8], "Accept-Encoding") and "content-encoding" not in part.fields
+        assert site.ask("/long.txt", range="bytes=4-7,9-9").fields["vary"] == "Accept-Encoding"
+        assert site.ask("/long.txt", if_none_match="*").fields["vary"] == "Accept-Encoding"
+        assert "vary" not in site.ask("/short.txt", range="bytes=4-7").fields
         assert site.ask("/short.txt", accept_encoding="gzip").body == text[:200]
 
 
