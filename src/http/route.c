@@ -275,6 +275,9 @@ static enum http_outcome take_route(struct http_exchange *exchange)
 			return outcome;
 		exchange->path = path.path;
 		route = route_find(entry, &path, &exchange->rest);
+		outcome = route_check_parameters(exchange, &path, route);
+		if (outcome != OUTCOME_OK)
+			return outcome;
 	}
 	if (route != NULL) {
 		exchange->route = route->route;

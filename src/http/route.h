@@ -58,6 +58,10 @@ enum http_outcome route_read_path(struct http_exchange *exchange, struct route_p
 /* The first route that matches, NULL if none does. *rest: what follows its prefix, without a '/' in front, in the task's arena or
  * in the request. */
 const struct route_entry *route_find(const struct site_entry *entry, const struct route_path *path, struct span *rest) MUST_CHECK;
+/* The path takes that route. OUTCOME_BAD_REQUEST (with a detail): it has parameters ("/admin;x/"), and a server that leaves them
+ * out would answer where others are let in, or less often. */
+enum http_outcome route_check_parameters(struct http_exchange *exchange, const struct route_path *path,
+                                         const struct route_entry *route) MUST_CHECK;
 
 /* ---- elsewhere (redirect.c) ------------------------------------------------------------------------------------- */
 

@@ -195,3 +195,49 @@ const struct route_entry *route_find(const struct site_entry *entry, const struc
 	}
 	return NULL;
 }
+
+/* ---- parameters --------------------------------------------------------------------------------------------------- */
+
+/* "/admin;x//;y/z" as servers of Java read it: "/admin/z". What the parameters of a segment mean is theirs to say (RFC 3986 3.3).
+ */
+static struct span without_parameters(struct span path, char *out)
+{
+	bool within = false;
+	size_t size = 0;
+
+	for (size_t i = 0; i < path.size; i++) {
+		within = path.start[i] != '/' && (within || path.start[i] == ';');
+		if (!within)
+			out[size++] = path.start[i];
+	}
+	return merge_slashes(span_of(out, size), out);
+}
+
+static bool lets_in_the_same(const struct site_entry *entry, const struct route_entry *a, const struct route_entry *b)
+{
+	const struct cluster_site *site = entry->site;
+	const struct cluster_access *access[2] = {a != NULL ? &a->route->access : &site->access,
+	                                          b != NULL ? &b->route->access : &site->access};
+	const struct cluster_limits *limits[2] = {a != NULL ? &a->route->limits : &site->limits,
+	                                          b != NULL ? &b->route->limits : &site->limits};
+
+	return a == b || (memcmp(access[0], access[1], sizeof(*access[0])) == 0 &&
+	                  memcmp(&limits[0]->requests, &limits[1]->requests, sizeof(limits[0]->requests)) == 0);
+}
+
+enum http_outcome route_check_parameters(struct http_exchange *exchange, const struct route_path *path,
+                                         const struct route_entry *route)
+{
+	struct route_path bare;
+	struct span rest;
+
+	if (LIKELY(path->path.size == 0 || memchr(path->path.start, ';', path->path.size) == NULL))
+		return OUTCOME_OK;
+	char *memory = arena_allocate(task_arena(), path->path.size);
+	if (memory == NULL)
+		return OUTCOME_NO_RESOURCES;
+	bare.path = bare.merged = without_parameters(path->path, memory);
+	if (lets_in_the_same(exchange->entry, route, route_find(exchange->entry, &bare, &rest)))
+		return OUTCOME_OK;
+	return refuse(exchange, "a \";\" that changes who is let in");
+}

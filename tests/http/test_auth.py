@@ -81,6 +81,15 @@ def test_networks(site, path, source, status):
     assert site.get(path, source=source).status == (301 if status == 200 else 403)
 
 
+@pytest.mark.parametrize("path, status", [
+    ("/inside;x", 400), ("/inside;/y", 400), ("/;/inside", 400), ("/;x/;y//inside;z/a", 400), ("/outside;x/y", 400), ("/a/../inside", 400),
+    ("/open;x", 400), ("/inside/x;y", 403), ("/open/a;b", 200), ("/x;y", 401), ("/x;inside", 401), ("/x;/y?/../inside;", 401),
+])
+def test_what_some_servers_leave_out_of_a_path_lets_nobody_in(site, path, status):
+    """Servers of Java read "/inside;x" as "/inside"."""
+    assert site.curl(path, source=OUTSIDE, secure=True, options=["--path-as-is"]).status == status
+
+
 def test_a_refusal_stands_in_the_log(site):
     site.curl("/inside?refused", source=OUTSIDE, secure=True)
     site.wait_for_log(rf"refused.* 403 .*end=refused-address cause=\"{OUTSIDE} is not among those that are allowed")
