@@ -389,6 +389,14 @@ void cluster_print_plan(const struct cluster *cluster, FILE *out);
 void cluster_print_schema(FILE *out);
 void cluster_print_reference(FILE *out);
 
+/* ---- durations ------------------------------------------------------------------------------------------------ */
+
+/* "1500ms", "90s", "30m", "1d", as everywhere in the file: milliseconds. False: it is none. */
+bool cluster_duration_parse(struct span text, uint64_t *ms) MUST_CHECK;
+/* The same back, in the largest unit that leaves a whole number. Returns out. */
+#define CLUSTER_DURATION_SIZE 24u
+const char *cluster_duration_format(uint64_t ms, char out[CLUSTER_DURATION_SIZE]);
+
 /* ---- networks ------------------------------------------------------------------------------------------------- */
 
 /* Whether one of the networks has the address. An IPv4 address in an IPv6 one (::ffff:a.b.c.d) counts as IPv4; a Unix socket is

@@ -175,6 +175,20 @@ const char *value_format_duration(uint64_t ms, char out[VALUE_TEXT_SIZE])
 	return format_quantity(&duration, ms, out);
 }
 
+bool cluster_duration_parse(struct span text, uint64_t *ms)
+{
+	char why[VALUE_WHY_SIZE];
+	return value_parse_duration(text, ms, why);
+}
+
+const char *cluster_duration_format(uint64_t ms, char out[CLUSTER_DURATION_SIZE])
+{
+	char text[VALUE_TEXT_SIZE];
+	bool fits = span_copy(span_of_text(value_format_duration(ms, text)), out, CLUSTER_DURATION_SIZE);
+	ASSERT(fits);
+	return out;
+}
+
 const char *value_format_size(uint64_t bytes, char out[VALUE_TEXT_SIZE])
 {
 	return format_quantity(&size, bytes, out);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Asking the running noah on its control socket, for the commands that do.
+ * Asking the running noah on its control socket, for the commands that do, and what they all do with its answers.
  */
 #include "command/command.h"
 #include "process/process.h"
@@ -58,4 +58,25 @@ void command_print_json(const json_t *json)
 	char *text = json_dumps(json, JSON_INDENT(2));
 	puts(text != NULL ? text : "{}");
 	free(text);
+}
+
+const char *command_text(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+	return text != NULL ? text : "";
+}
+
+long long command_number(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+void command_print_time(long long s)
+{
+	if (s < 120)
+		printf("%lld s", s);
+	else if (s < 120 * 60)
+		printf("%lld min", (s + 59) / 60);
+	else
+		printf("%lld h", (s + 3599) / 3600);
 }

@@ -7,42 +7,26 @@
 
 #include <stdlib.h>
 
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-	return text != NULL ? text : "";
-}
-
-static void print_time(long long s)
-{
-	if (s < 120)
-		printf("%lld s", s);
-	else if (s < 120 * 60)
-		printf("%lld min", (s + 59) / 60);
-	else
-		printf("%lld h", (s + 3599) / 3600);
-}
-
 static void print_ban(const json_t *ban)
 {
-	const char *of = text_of(ban, "limit_of");
-	printf("%-24s for another ", text_of(ban, "address"));
-	print_time(json_integer_value(json_object_get(ban, "left_s")));
-	printf(", since %.19sZ; %lld requests refused; ", text_of(ban, "since"),
-	       (long long)json_integer_value(json_object_get(ban, "refused")));
+	const char *of = command_text(ban, "limit_of");
+	printf("%-24s for another ", command_text(ban, "address"));
+	command_print_time(command_number(ban, "left_s"));
+	printf(", since %.19sZ; %lld requests refused; ", command_text(ban, "since"), command_number(ban, "refused"));
 	if (json_is_true(json_object_get(ban, "for_all_sites")))
-		puts("too many to all sites together");
+		fputs("too many to all sites together", stdout);
 	else if (of[0] != '\0')
-		printf("too many to %s\n", of);
+		printf("too many to %s", of);
 	else
-		puts("too many to a site that is not in the file any more");
+		fputs("too many to a site that is not in the file any more", stdout);
+	puts(json_is_false(json_object_get(ban, "in_force")) ? "; but the file lets it in now" : "");
 }
 
 static void print_list(const json_t *answer)
 {
 	size_t index;
 	const json_t *ban;
-	long long banned = json_integer_value(json_object_get(answer, "banned"));
+	long long banned = command_number(answer, "banned");
 	long long listed = (long long)json_array_size(json_object_get(answer, "bans"));
 	json_array_foreach(json_object_get(answer, "bans"), index, ban) print_ban(ban);
 	if (banned == 0)

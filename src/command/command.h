@@ -48,6 +48,11 @@ int command_ask(const char *name, const char *control, const char *request);
 /* The same for an answer that is JSON, to be freed with json_decref; NULL: *code is the exit code and all has been said. */
 json_t *command_ask_json(const char *name, const char *control, const char *request, int *code) MUST_CHECK;
 void command_print_json(const json_t *json);
+/* Members of such an answer: "" and 0 when they are not there. */
+const char *command_text(const json_t *object, const char *key);
+long long command_number(const json_t *object, const char *key);
+/* How long something still takes, about: "90 s", "25 min", "3 h". */
+void command_print_time(long long s);
 
 /* ---- options (options.c) -------------------------------------------------------------------------------------- */
 

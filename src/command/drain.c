@@ -20,14 +20,9 @@ struct wish {
 	bool as_json, wait;
 };
 
-static long long number_of(const json_t *object, const char *key)
-{
-	return json_integer_value(json_object_get(object, key));
-}
-
 static void print_under_way(const json_t *answer)
 {
-	long long count = number_of(answer, "under_way");
+	long long count = command_number(answer, "under_way");
 	if (count == 0)
 		puts("nothing is under way there");
 	else
@@ -38,7 +33,7 @@ static void print_under_way(const json_t *answer)
 static void print_share(const json_t *answer)
 {
 	const char *server = json_string_value(json_object_get(answer, "server"));
-	long long weight = number_of(answer, "weight");
+	long long weight = command_number(answer, "weight");
 	if (json_array_size(json_object_get(answer, "serves")) == 0)
 		printf("%s: no site or TCP service of this server's front uses it\n", server);
 	if (json_is_true(json_object_get(answer, "drained")))
@@ -72,16 +67,16 @@ static int wait_until_idle(const struct wish *wish, json_t *answer)
 	char request[CLUSTER_NAME_SIZE + 16];
 	int code = COMMAND_OK;
 	bool terminal = isatty(STDOUT_FILENO) && !wish->as_json;
-	long long shown = number_of(answer, "under_way");
+	long long shown = command_number(answer, "under_way");
 	snprintf(request, sizeof request, "server %s", wish->server);
-	while (answer != NULL && number_of(answer, "under_way") > 0) {
+	while (answer != NULL && command_number(answer, "under_way") > 0) {
 		if (!json_is_true(json_object_get(answer, "drained"))) {
 			fprintf(stderr, "noah drain: %s is not drained any more\n", wish->server);
 			json_decref(answer);
 			return COMMAND_FAILED;
 		}
-		if (terminal && number_of(answer, "under_way") != shown) {
-			shown = number_of(answer, "under_way");
+		if (terminal && command_number(answer, "under_way") != shown) {
+			shown = command_number(answer, "under_way");
 			printf("\r%lld still under way \033[K", shown);
 			fflush(stdout);
 		}
@@ -118,7 +113,7 @@ static int tell(const struct wish *wish, const char *more)
 	if (!wish->wait || !wish->as_json)
 		print_answer(wish, answer);
 	fflush(stdout);
-	if (wish->wait && (wish->as_json || number_of(answer, "under_way") > 0))
+	if (wish->wait && (wish->as_json || command_number(answer, "under_way") > 0))
 		return wait_until_idle(wish, answer);
 	json_decref(answer);
 	return COMMAND_OK;

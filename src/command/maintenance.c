@@ -2,6 +2,7 @@
  *
  * `noah maintenance`: which sites' visitors are told to come again later, and until when (process/maintenance.c).
  */
+#include "cluster/cluster.h"
 #include "command/command.h"
 #include "process/process.h"
 
@@ -9,70 +10,45 @@
 #include <time.h>
 
 #define DEFAULT_TIME "1h"
+#define MOST_MS      (UINT64_C(366) * 24 * 3600 * 1000)
 
 /* "30m" or "ever" as the control socket wants it, in milliseconds; the same units as in the cluster file. False: it is neither.
  */
 static bool read_time(const char *text, char *out, size_t size)
 {
-	static const struct {
-		struct span name;
-		uint64_t ms;
-	} units[] = {{SPAN("s"), 1000}, {SPAN("m"), 60 * 1000}, {SPAN("h"), 3600 * 1000}, {SPAN("d"), 24 * 3600 * 1000}};
-	struct span number = span_of_text(text);
-	uint64_t count;
+	uint64_t ms;
 	if (strcmp(text, "ever") == 0) {
 		snprintf(out, size, "ever");
 		return true;
 	}
-	for (unsigned i = 0; i < COUNT_OF(units) && number.size > 1; i++) {
-		struct span digits = span_of(number.start, number.size - 1);
-		if (number.start[number.size - 1] != *units[i].name.start)
-			continue;
-		if (!span_to_number(digits, UINT64_C(366) * 24 * 3600 * 1000 / units[i].ms, &count) || count == 0)
-			return false;
-		snprintf(out, size, "%llu", (unsigned long long)count * units[i].ms);
-		return true;
-	}
-	return false;
+	if (!cluster_duration_parse(span_of_text(text), &ms) || ms == 0 || ms > MOST_MS)
+		return false;
+	snprintf(out, size, "%ju", (uintmax_t)ms);
+	return true;
 }
 
 /* ---- the answer in words ---------------------------------------------------------------------------------------- */
 
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-	return text != NULL ? text : "";
-}
-
-static void print_left(long long left_s)
-{
-	if (left_s < 120)
-		printf(" (%lld s)", left_s);
-	else if (left_s < 120 * 60)
-		printf(" (%lld min)", (left_s + 59) / 60);
-	else
-		printf(" (%lld h)", (left_s + 3599) / 3600);
-}
-
 static void print_site(const json_t *site)
 {
-	const char *name = text_of(site, "site");
+	const char *name = command_text(site, "site");
 	const json_t *maintenance = json_object_get(site, "maintenance");
-	const char *until = text_of(maintenance, "until");
+	const char *until = command_text(maintenance, "until");
 	if (json_is_null(maintenance)) {
 		printf("%s: not in maintenance\n", name);
 		return;
 	}
-	printf("%s: in maintenance since %.19sZ, ", name, text_of(maintenance, "since"));
+	printf("%s: in maintenance since %.19sZ, ", name, command_text(maintenance, "since"));
 	if (until[0] != '\0') {
-		printf("until %.19sZ", until);
-		print_left(json_integer_value(json_object_get(maintenance, "left_s")));
+		printf("until %.19sZ (", until);
+		command_print_time(command_number(maintenance, "left_s"));
+		putchar(')');
 	} else {
 		printf("for ever, that is until \"noah maintenance off %s\"", name);
 	}
 	printf("; its visitors get 503 and %s; %lld so far\n",
 	       json_is_true(json_object_get(site, "own_page")) ? "its own page" : "noah's page",
-	       (long long)json_integer_value(json_object_get(maintenance, "answered")));
+	       command_number(maintenance, "answered"));
 }
 
 static void warn_if_elsewhere(const json_t *site)
@@ -80,7 +56,7 @@ static void warn_if_elsewhere(const json_t *site)
 	if (!json_is_false(json_object_get(site, "here")))
 		return;
 	printf("%swarning:%s noah does not serve %s on this server: tell the noah of each server that does\n",
-	       command_colour(stdout, "yellow"), command_colour(stdout, "off"), text_of(site, "site"));
+	       command_colour(stdout, "yellow"), command_colour(stdout, "off"), command_text(site, "site"));
 }
 
 static void print_list(const json_t *answer)

@@ -12,17 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-	return text != NULL ? text : "";
-}
-
-static long long number_of(const json_t *object, const char *key)
-{
-	return json_integer_value(json_object_get(object, key));
-}
-
 static bool is_true(const json_t *object, const char *key)
 {
 	return json_is_true(json_object_get(object, key));
@@ -30,7 +19,9 @@ static bool is_true(const json_t *object, const char *key)
 
 static const char *colour_of(const json_t *target)
 {
-	const char *colour = is_true(target, "usable") ? "green" : strcmp(text_of(target, "health"), "down") == 0 ? "red" : "yellow";
+	const char *colour = is_true(target, "usable")                             ? "green"
+	                     : strcmp(command_text(target, "health"), "down") == 0 ? "red"
+	                                                                           : "yellow";
 	return command_colour(stdout, is_true(target, "drained") && strcmp(colour, "green") == 0 ? "yellow" : colour);
 }
 
@@ -39,7 +30,7 @@ static const char *health_of(const json_t *target)
 {
 	if (is_true(target, "avoided"))
 		return "avoided";
-	return is_true(target, "drained") && is_true(target, "usable") ? "drained" : text_of(target, "health");
+	return is_true(target, "drained") && is_true(target, "usable") ? "drained" : command_text(target, "health");
 }
 
 /* ---- for people ----------------------------------------------------------------------------------------------- */
@@ -70,14 +61,14 @@ static void print_age(const char *when)
 static void print_lag(const json_t *target)
 {
 	const json_t *lag = json_object_get(target, "lag_ms");
-	if (json_is_integer(lag) && strcmp(text_of(target, "role"), "replica") == 0)
+	if (json_is_integer(lag) && strcmp(command_text(target, "role"), "replica") == 0)
 		printf(", %.1f s behind", (double)json_integer_value(lag) / 1000.0);
 }
 
 /* What is not as usual: of the servers of sites and services. */
 static void print_share(const json_t *target)
 {
-	long long percent = number_of(target, "weight_percent");
+	long long percent = command_number(target, "weight_percent");
 	const json_t *start = json_object_get(target, "slow_start_percent");
 	if (is_true(target, "drained") && strcmp(health_of(target), "drained") != 0)
 		printf(", drained");
@@ -88,14 +79,15 @@ static void print_share(const json_t *target)
 	if (json_is_integer(start))
 		printf(", slow start at %lld %%", (long long)json_integer_value(start));
 	if (json_object_get(target, "connections_most") != NULL)
-		printf(", %lld of %lld connections, %lld waiting", number_of(target, "connections"),
-		       number_of(target, "connections_most"), number_of(target, "waiting"));
+		printf(", %lld of %lld connections, %lld waiting", command_number(target, "connections"),
+		       command_number(target, "connections_most"), command_number(target, "waiting"));
 }
 
 /* Why it is up or not, and since when. */
 static void print_reason(const json_t *target)
 {
-	const char *reason = text_of(target, "reason"), *checked = text_of(target, "checked"), *since = text_of(target, "since");
+	const char *reason = command_text(target, "reason"), *checked = command_text(target, "checked"),
+	           *since = command_text(target, "since");
 	if (is_true(target, "avoided"))
 		printf("connections to it fail; ");
 	printf("%s", reason[0] != '\0' ? reason : "not checked yet");
@@ -113,14 +105,15 @@ static void print_reason(const json_t *target)
 
 static void print_target(const json_t *target, const char *what)
 {
-	printf("  %-22s %s%-9s%s ", text_of(target, "name"), colour_of(target), health_of(target), command_colour(stdout, "off"));
-	if (json_object_get(target, "role") != NULL && strcmp(text_of(target, "health"), "down") != 0) {
-		printf("%s", text_of(target, "role"));
+	printf("  %-22s %s%-9s%s ", command_text(target, "name"), colour_of(target), health_of(target),
+	       command_colour(stdout, "off"));
+	if (json_object_get(target, "role") != NULL && strcmp(command_text(target, "health"), "down") != 0) {
+		printf("%s", command_text(target, "role"));
 		print_lag(target);
 		printf("; ");
 	}
 	print_reason(target);
-	printf("; %lld %s, %lld under way", number_of(target, "served"), what, number_of(target, "active"));
+	printf("; %lld %s, %lld under way", command_number(target, "served"), what, command_number(target, "active"));
 	print_share(target);
 	putchar('\n');
 }
@@ -129,17 +122,18 @@ static void print_target(const json_t *target, const char *what)
 static void print_headroom(const json_t *group)
 {
 	const json_t *headroom = json_object_get(group, "headroom");
-	const char *loss = text_of(headroom, "loss");
-	if (!json_is_object(headroom) || (number_of(headroom, "peak") == 0 && json_is_null(json_object_get(headroom, "capacity"))))
+	const char *loss = command_text(headroom, "loss");
+	if (!json_is_object(headroom) ||
+	    (command_number(headroom, "peak") == 0 && json_is_null(json_object_get(headroom, "capacity"))))
 		return;
-	printf("  at most %lld under way at once in the last %lld minutes", number_of(headroom, "peak"),
-	       number_of(headroom, "minutes"));
+	printf("  at most %lld under way at once in the last %lld minutes", command_number(headroom, "peak"),
+	       command_number(headroom, "minutes"));
 	if (json_is_integer(json_object_get(headroom, "capacity")))
-		printf(" of %lld that there is room for", number_of(headroom, "capacity"));
+		printf(" of %lld that there is room for", command_number(headroom, "capacity"));
 	if (loss[0] != '\0' && json_is_integer(json_object_get(headroom, "without_one")))
 		printf("%s, %lld without %s%s",
 		       json_is_false(json_object_get(headroom, "enough")) ? command_colour(stdout, "yellow") : "",
-		       number_of(headroom, "without_one"), loss, command_colour(stdout, "off"));
+		       command_number(headroom, "without_one"), loss, command_colour(stdout, "off"));
 	putchar('\n');
 }
 
@@ -159,7 +153,7 @@ static void print_targets(const json_t *list, const char *what)
 
 static void print_heading(const char *what, const json_t *object)
 {
-	printf("\n%s%s %s%s  at ", command_colour(stdout, "bold"), what, text_of(object, "name"), command_colour(stdout, "off"));
+	printf("\n%s%s %s%s  at ", command_colour(stdout, "bold"), what, command_text(object, "name"), command_colour(stdout, "off"));
 	print_list(json_object_get(object, "listen"), ", ");
 }
 
@@ -171,31 +165,31 @@ static void print_site(const json_t *status, const json_t *site)
 	putchar('\n');
 	json_array_foreach(json_object_get(status, "certificates"), index, value)
 	{
-		if (strcmp(text_of(value, "site"), text_of(site, "name")) == 0)
-			printf("  certificate %s of %s, %s, until %.10s%s\n", text_of(value, "names"),
-			       is_true(value, "self_signed") ? "noah itself" : text_of(value, "issuer"), text_of(value, "key"),
-			       text_of(value, "not_after"), is_true(value, "stapled") ? ", stapled" : "");
+		if (strcmp(command_text(value, "site"), command_text(site, "name")) == 0)
+			printf("  certificate %s of %s, %s, until %.10s%s\n", command_text(value, "names"),
+			       is_true(value, "self_signed") ? "noah itself" : command_text(value, "issuer"), command_text(value, "key"),
+			       command_text(value, "not_after"), is_true(value, "stapled") ? ", stapled" : "");
 	}
 	value = json_object_get(site, "maintenance");
 	if (json_is_object(value)) {
 		printf("  %sin maintenance%s since ", command_colour(stdout, "yellow"), command_colour(stdout, "off"));
-		print_time(text_of(value, "since"));
-		if (text_of(value, "until")[0] != '\0') {
+		print_time(command_text(value, "since"));
+		if (command_text(value, "until")[0] != '\0') {
 			printf(" until ");
-			print_time(text_of(value, "until"));
+			print_time(command_text(value, "until"));
 		} else {
 			printf(", for ever");
 		}
-		printf("; %lld visitors were told to come again\n", number_of(value, "answered"));
+		printf("; %lld visitors were told to come again\n", command_number(value, "answered"));
 	}
-	if (text_of(site, "page")[0] != '\0')
-		printf("  answers with the page %s\n", text_of(site, "page"));
+	if (command_text(site, "page")[0] != '\0')
+		printf("  answers with the page %s\n", command_text(site, "page"));
 	print_targets(json_object_get(site, "apps"), "requests");
 	print_headroom(site);
 	json_array_foreach(json_object_get(site, "routes"), index, value)
 	{
-		bool both = text_of(value, "path")[0] != '\0' && json_array_size(json_object_get(value, "types")) > 0;
-		printf("  %s%s", text_of(value, "path"), both ? " " : "");
+		bool both = command_text(value, "path")[0] != '\0' && json_array_size(json_object_get(value, "types")) > 0;
+		printf("  %s%s", command_text(value, "path"), both ? " " : "");
 		print_list(json_object_get(value, "types"), " ");
 		puts(":");
 		print_targets(json_object_get(value, "apps"), "requests");
@@ -210,19 +204,21 @@ static void print_numbers(const json_t *status)
 {
 	const json_t *counters = json_object_get(status, "counters");
 	printf("\nHTTP: %lld requests, %lld answers 5xx, %lld failed, %lld retries, %lld connections open\n",
-	       number_of(counters, "requests"), number_of(counters, "answers_5xx"), number_of(counters, "requests_failed"),
-	       number_of(counters, "retries"), number_of(counters, "connections_open"));
+	       command_number(counters, "requests"), command_number(counters, "answers_5xx"),
+	       command_number(counters, "requests_failed"), command_number(counters, "retries"),
+	       command_number(counters, "connections_open"));
 	const json_t *visitors = json_object_get(status, "visitors");
-	long long banned = number_of(visitors, "banned"), limited = number_of(visitors, "limited");
+	long long banned = command_number(visitors, "banned"), limited = command_number(visitors, "limited");
 	if (banned + limited > 0)
 		printf("too much: %lld %s banned%s, %lld at a limit\n", banned, banned == 1 ? "address" : "addresses",
 		       banned > 0 ? " (noah bans)" : "", limited);
 	if (json_array_size(json_object_get(status, "services")) > 0)
-		printf("TCP:  %lld connections, %lld failed, %lld open\n", number_of(counters, "services_accepted"),
-		       number_of(counters, "services_failed"), number_of(counters, "services_open"));
+		printf("TCP:  %lld connections, %lld failed, %lld open\n", command_number(counters, "services_accepted"),
+		       command_number(counters, "services_failed"), command_number(counters, "services_open"));
 	printf("SQL:  %lld statements, %lld of %lld reads answered by replicas, %lld failed, %lld sessions open\n",
-	       number_of(counters, "statements"), number_of(counters, "reads_replica"), number_of(counters, "statements_read"),
-	       number_of(counters, "statements_failed"), number_of(counters, "sessions_open"));
+	       command_number(counters, "statements"), command_number(counters, "reads_replica"),
+	       command_number(counters, "statements_read"), command_number(counters, "statements_failed"),
+	       command_number(counters, "sessions_open"));
 }
 
 static void print_retired(const json_t *status)
@@ -231,8 +227,9 @@ static void print_retired(const json_t *status)
 	const json_t *value;
 	json_array_foreach(json_object_get(status, "retired"), index, value)
 	    printf("before the upgrade: noah %s, process %lld, goes on with %lld connections, %lld of them tunnels%s%.19s\n",
-	           text_of(value, "version"), number_of(value, "pid"), number_of(value, "open"), number_of(value, "tunnels"),
-	           text_of(value, "retired")[0] != '\0' ? ", retired at " : "", text_of(value, "retired"));
+	           command_text(value, "version"), command_number(value, "pid"), command_number(value, "open"),
+	           command_number(value, "tunnels"), command_text(value, "retired")[0] != '\0' ? ", retired at " : "",
+	           command_text(value, "retired"));
 }
 
 static void print_people(const json_t *status)
@@ -240,8 +237,9 @@ static void print_people(const json_t *status)
 	size_t index;
 	const json_t *value;
 	const char *bold = command_colour(stdout, "bold"), *off = command_colour(stdout, "off");
-	printf("%snoah %s%s  %s as %s, snapshot %lld, since %.19sZ%s\n", bold, text_of(status, "version"), off,
-	       text_of(status, "cluster"), text_of(status, "server"), number_of(status, "generation"), text_of(status, "started"),
+	printf("%snoah %s%s  %s as %s, snapshot %lld, since %.19sZ%s\n", bold, command_text(status, "version"), off,
+	       command_text(status, "cluster"), command_text(status, "server"), command_number(status, "generation"),
+	       command_text(status, "started"),
 	       is_true(status, "stopping") ? ", stopping"
 	       : is_true(status, "ready")  ? ""
 	                                   : ", starting");
@@ -256,7 +254,7 @@ static void print_people(const json_t *status)
 	json_array_foreach(json_object_get(status, "databases"), index, value)
 	{
 		print_heading("database", value);
-		printf("  %s\n", text_of(value, "reason"));
+		printf("  %s\n", command_text(value, "reason"));
 		print_targets(json_object_get(value, "servers"), "statements");
 	}
 	print_numbers(status);
@@ -274,10 +272,10 @@ static long long served_since(const json_t *before, const json_t *target)
 	const json_t *other;
 	json_array_foreach(json_object_get(before, "targets"), index, other)
 	{
-		if (strcmp(text_of(other, "key"), text_of(target, "key")) == 0)
-			return number_of(target, "served") - number_of(other, "served");
+		if (strcmp(command_text(other, "key"), command_text(target, "key")) == 0)
+			return command_number(target, "served") - command_number(other, "served");
 	}
-	return number_of(target, "served");
+	return command_number(target, "served");
 }
 
 /* The servers of one site, route, service or database, behind those that the line already has. */
@@ -292,8 +290,8 @@ static void print_line_part(const json_t *before, const char *name, const char *
 	*separator = " | ";
 	json_array_foreach(servers, index, target)
 	{
-		const char *role = text_of(target, "role");
-		printf(" %s %s%s%s %lld", text_of(target, "name"), colour_of(target),
+		const char *role = command_text(target, "role");
+		printf(" %s %s%s%s %lld", command_text(target, "name"), colour_of(target),
 		       is_true(target, "usable") && role[0] != '\0' ? role : health_of(target), command_colour(stdout, "off"),
 		       served_since(before, target));
 	}
@@ -306,20 +304,20 @@ static void print_line(const json_t *before, const json_t *status)
 	const char *separator = "";
 	json_array_foreach(json_object_get(status, "sites"), index, value)
 	{
-		const char *name = text_of(value, "name");
+		const char *name = command_text(value, "name");
 		print_line_part(before, name, "", json_object_get(value, "apps"), &separator);
 		json_array_foreach(json_object_get(value, "routes"), route_index, route)
 		{
 			const char *type = json_string_value(json_array_get(json_object_get(route, "types"), 0));
-			const char *path = text_of(route, "path");
+			const char *path = command_text(route, "path");
 			print_line_part(before, name, path[0] == '\0' && type != NULL ? type : path, json_object_get(route, "apps"),
 			                &separator);
 		}
 	}
 	json_array_foreach(json_object_get(status, "services"), index, value)
-	    print_line_part(before, text_of(value, "name"), "", json_object_get(value, "servers"), &separator);
+	    print_line_part(before, command_text(value, "name"), "", json_object_get(value, "servers"), &separator);
 	json_array_foreach(json_object_get(status, "databases"), index, value)
-	    print_line_part(before, text_of(value, "name"), "", json_object_get(value, "servers"), &separator);
+	    print_line_part(before, command_text(value, "name"), "", json_object_get(value, "servers"), &separator);
 	putchar('\n');
 	fflush(stdout);
 }

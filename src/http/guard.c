@@ -47,30 +47,13 @@ static uint64_t counted_address(const struct http_origin *origin, const struct c
 
 /* ---- words -------------------------------------------------------------------------------------------------------- */
 
-/* "10s", "5m", "1500ms" */
-static const char *time_text(uint64_t ms, char out[32])
-{
-	static const struct {
-		uint64_t ms;
-		const char *unit;
-	} units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}};
-	for (unsigned i = 0; i < COUNT_OF(units); i++) {
-		if (ms == 0 || ms % units[i].ms != 0)
-			continue;
-		snprintf(out, 32, "%ju%s", (uintmax_t)(ms / units[i].ms), units[i].unit);
-		return out;
-	}
-	snprintf(out, 32, "%jums", (uintmax_t)ms);
-	return out;
-}
-
 /* "192.0.2.7 asked more than 100 requests in 10s" and of what, if not of all sites. */
 static void say_why(const struct http_exchange *exchange, uint64_t address, const struct guard_limit *limit, char out[WORDS_SIZE])
 {
-	char who[ADDRESS_TEXT_SIZE], period[32];
+	char who[ADDRESS_TEXT_SIZE], period[CLUSTER_DURATION_SIZE];
 	bool of_site = limit->scope != 0, of_route = of_site && exchange->limits->requests_own;
 	snprintf(out, WORDS_SIZE, "%s sent more than %u requests in %s%s%s%s", guard_address_text(address, who), limit->most,
-	         time_text(limit->period_ms, period), of_site ? " to " : "", of_site ? exchange->site->name : "",
+	         cluster_duration_format(limit->period_ms, period), of_site ? " to " : "", of_site ? exchange->site->name : "",
 	         of_route ? exchange->route->path : "");
 }
 
@@ -95,7 +78,7 @@ static void site_limit(const struct http_exchange *exchange, struct guard_limit 
 static enum http_outcome refuse(struct http_exchange *exchange, uint64_t address, const struct guard_limit *limits,
                                 uint64_t ban_ms, const struct guard_answer *answer)
 {
-	char why[WORDS_SIZE], time[32];
+	char why[WORDS_SIZE], time[CLUSTER_DURATION_SIZE];
 
 	if (answer->verdict == GUARD_BANNED) {
 		BOARD_COUNT(exchange->core->lane, requests_banned, 1);
@@ -109,7 +92,7 @@ static enum http_outcome refuse(struct http_exchange *exchange, uint64_t address
 	snprintf(exchange->detail, sizeof(exchange->detail), "%s", why);
 	if (answer->banned_now) {
 		BOARD_COUNT(exchange->core->lane, bans, 1);
-		LOG_LIMITED(LOG_NOTICE, 100, "%s: banned for %s", why, time_text(ban_ms, time));
+		LOG_LIMITED(LOG_NOTICE, 100, "%s: banned for %s", why, cluster_duration_format(ban_ms, time));
 	}
 	return OUTCOME_TOO_MANY;
 }

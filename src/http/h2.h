@@ -113,7 +113,7 @@ struct h2_stream {
 	unsigned part_count;
 	size_t offered_bytes, offered_before;
 	uint64_t bytes_out_seen; /* when his pace was looked at */
-	bool end_offered, end_sent, head_sent;
+	bool end_offered, end_sent;
 };
 
 /* ---- called from outside ------------------------------------------------------------------------------------------- */
