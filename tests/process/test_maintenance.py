@@ -59,14 +59,15 @@ def test_visitors_are_told_and_come_back(tmp_path, site):
         head, nothing = ask(site, method="HEAD")
         assert head.status == 503 and nothing == b"" and head.headers["Content-Length"] == str(len(page))
         assert ask(site, method="POST")[0].status == 503
-        assert of_status(noah)["answered"] == 3 and 1700 < of_status(noah)["left_s"] <= 1800
+        wait_for(lambda: of_status(noah)["answered"] == 3, 10, "each to be counted, which is done when he has his answer")
+        assert 1700 < of_status(noah)["left_s"] <= 1800
         assert "in maintenance since" in noah.command("status").stdout
         assert "3 so far" in say(noah) and look(noah)["sites"][0]["site"] == "example.com"
         assert noah.target(str(site.app.port))["health"] == "up"
         assert "not in maintenance" in say(noah, "off", "example.com")
         assert site.get() == (200, b"hello") and of_status(noah) is None and look(noah) == {"sites": []}
         wait_for(lambda: log.read_text().count(" 503 ") == 3, 10, "the access log")
-        for line in log.read_text().splitlines()[:3]:
+        for line in (line for line in log.read_text().splitlines() if " 503 " in line):  # each thread writes its own when it likes
             assert " end=maintenance" in line and " server=- " in line and " ref=-" not in line
         # Nothing has failed: no word of it in noah's own log, no warning.
         assert "request failed" not in noah.log() and noah.status()["warnings"] == []
