@@ -57,6 +57,22 @@ static json_t *limit_json(const struct cluster *cluster, uint32_t scope)
 	return json_null();
 }
 
+/* By the file that is in force: a reload may have taken the limits out, or exempted who is banned. The ban lasts all the same,
+ * and counts again when they are back. */
+static bool are_refused(const struct cluster *cluster)
+{
+	return cluster->visitors.connections_most > 0 || cluster_limits_requests(cluster);
+}
+
+static bool is_refused(const struct cluster *cluster, uint64_t number)
+{
+	char text[ADDRESS_TEXT_SIZE];
+	struct address address;
+	struct span whole = span_of_text(guard_address_text(number, text)), ip = span_cut(&whole, '/');
+	return are_refused(cluster) &&
+	       !(address_parse(ip, false, &address) && cluster_networks_contain(&cluster->visitors.exempt, &address));
+}
+
 static json_t *ban_json(const struct cluster *cluster, const struct guard_ban *ban)
 {
 	char text[ADDRESS_TEXT_SIZE];
@@ -69,6 +85,7 @@ static json_t *ban_json(const struct cluster *cluster, const struct guard_ban *b
 	json_object_set_new(json, "refused", json_integer(ban->refused));
 	json_object_set_new(json, "for_all_sites", json_boolean(ban->scope == 0));
 	json_object_set_new(json, "limit_of", limit_json(cluster, ban->scope));
+	json_object_set_new(json, "in_force", json_boolean(is_refused(cluster, ban->address)));
 	return json;
 }
 
@@ -150,7 +167,8 @@ json_t *status_visitors(const struct supervisor *supervisor)
 	struct guard_numbers numbers = {0};
 	if (supervisor->guard == NULL)
 		return json_null();
-	(void)!guard_look(supervisor->guard, clock_monotonic_us(), NULL, 0, &numbers);
+	if (are_refused(supervisor->cluster))
+		(void)!guard_look(supervisor->guard, clock_monotonic_us(), NULL, 0, &numbers);
 	json_t *json = json_object();
 	json_object_set_new(json, "banned", json_integer((json_int_t)numbers.banned));
 	json_object_set_new(json, "limited", json_integer((json_int_t)numbers.limited));

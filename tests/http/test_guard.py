@@ -247,6 +247,7 @@ def test_exempt(tmp_path):
         ban(site)
         site.noah.reload(site.text().replace("exempt: [", f"exempt: [{BAD}, "))
         assert ask(site, BAD).status == 200  # a reload lets him in although he is banned
+        assert not bans(site.noah)[BAD]["in_force"]
 
 
 def test_nothing_configured_costs_nothing(tmp_path):
@@ -382,11 +383,13 @@ def test_reload_keeps_bans_and_counts(tmp_path):
         ban(site)
         assert statuses(site, GOOD, 6) == [200] * 6
         site.noah.reload(site.text() + "admin: { listen: [" + f"\"{site.address}:{free_port(site.address)}\"" + "] }\n")
-        assert ask(site, BAD).status == 403
+        assert ask(site, BAD).status == 403 and bans(site.noah)[BAD]["in_force"]
         assert statuses(site, GOOD, 6) == [200] * 4 + [429, 403]
         # A file that limits nothing asks nobody; the bans are there again with the limits.
         site.noah.reload(site.text().replace(f"visitors: {LONG}", ""))
         assert statuses(site, BAD, 20) == [200] * 20
+        assert "too many to all sites together; but the file lets it in now\n" in site.noah.command("bans").stdout
+        assert not bans(site.noah)[BAD]["in_force"] and site.noah.status()["visitors"]["banned"] == 0
         site.noah.reload(site.text())
         assert ask(site, BAD).status == 403
 
@@ -402,7 +405,7 @@ def test_crash_of_traffic_keeps_bans_and_gives_connections_back(tmp_path):
         before = site.noah.child("traffic")
         os.kill(before, signal.SIGKILL)
         wait_for(lambda: site.noah.child("traffic") not in (None, before) and site.noah.status()["ready"], 30, "traffic to be back")
-        assert ask(site, BAD).status == 403
+        assert ask(site, BAD).status == 403 and bans(site.noah)[BAD]["in_force"]
         assert statuses(site, GOOD, 6) == [200] * 4 + [429, 403]
         assert ask(site, OTHER).status == 200
         assert BAD in bans(site.noah) and GOOD in bans(site.noah)
@@ -423,7 +426,7 @@ def test_upgrade_keeps_bans_counts_and_connections(tmp_path):
             connection.connect()
         wait_for(lambda: ask(site, OTHER).status == 429, 30, "the connections to be counted")
         upgrade(site.noah)
-        assert ask(site, BAD).status == 403
+        assert ask(site, BAD).status == 403 and bans(site.noah)[BAD]["in_force"]
         assert statuses(site, GOOD, 6) == [200] * 4 + [429, 403]
         # The former traffic still has them.
         assert site.noah.status()["retired"] != []
