@@ -114,6 +114,9 @@ struct files_type {
 };
 /* What the last part of a path ends in, behind its last dot; empty: it has none, or begins with its only one. */
 struct span files_ending(struct span path);
+/* .git, .env, .htaccess, "." and "..": a part of the name begins with a dot. Only /.well-known/ may (RFC 8615: files for
+ * programs). */
+bool files_is_hidden(struct span name) MUST_CHECK;
 /* By the ending, in any case. NULL: not known, and not served unless the administrator names it. */
 const struct files_type *files_type_find(struct span ending) MUST_CHECK;
 /* All of them, sorted by ending. */

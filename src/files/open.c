@@ -6,6 +6,7 @@
  * (absolute ones, and those of /proc) that lead out are errors. On the loop only what is in memory is walked (RESOLVE_CACHED),
  * and only on the root's own file system, because opening a file of another one may ask a machine far away.
  */
+#include "cluster/cluster.h"
 #include "files/files_private.h"
 
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -257,20 +259,70 @@ enum files_result files_result_of(int error)
 
 /* ---- beneath ------------------------------------------------------------------------------------------------------ */
 
-static int open_beneath(int directory, const char *path, enum files_how how, bool only_cached)
+static int walk(int directory, const char *path, enum files_how how, uint64_t resolve)
 {
 	/* A FIFO must not be waited for, nor a terminal become ours. */
 	struct open_how open_how = {
 	    .flags = O_CLOEXEC | (how == OPEN_TO_LOOK ? O_PATH : O_RDONLY | O_NONBLOCK | O_NOCTTY),
-	    .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | (only_cached ? RESOLVE_CACHED | RESOLVE_NO_XDEV : 0),
+	    .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | resolve,
 	};
 	return (int)syscall(SYS_openat2, directory, path, &open_how, sizeof(open_how));
+}
+
+/* Where an open file lies. False: nobody can say, or nowhere any more. */
+static bool find_place(int descriptor, char *text, size_t room, struct span *place)
+{
+	char link[32];
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", descriptor);
+	ssize_t size = readlink(link, text, room);
+	if (size <= 0 || (size_t)size == room)
+		return false;
+	*place = span_of(text, (size_t)size);
+	return memmem(text, (size_t)size, " (deleted)", 10) == NULL;
+}
+
+/* A link on the way led to it. Its own name is held to the same rules as that of the link: no picture shows a program's source.
+ */
+static bool may_be_linked(int directory, int descriptor)
+{
+	char root_text[FILES_PATH_MOST + 1], text[FILES_PATH_MOST + 1];
+	struct span root, name;
+
+	if (!find_place(directory, root_text, sizeof(root_text), &root) || !find_place(descriptor, text, sizeof(text), &name))
+		return false;
+	if (root.size == 1)
+		root.size = 0; /* "/" */
+	if (!span_starts_with(name, root) || name.size <= root.size || name.start[root.size] != '/')
+		return false;
+	name = span_of(name.start + root.size + 1, name.size - root.size - 1);
+	return !files_is_hidden(name) && !cluster_is_private_type(files_ending(name));
 }
 
 static void look_at(struct files_found *found)
 {
 	if (fstat(found->descriptor, &found->status) != 0)
 		found->error = errno;
+}
+
+/* False: there is no descriptor, but an error. */
+static bool open_beneath(int directory, const char *path, enum files_how how, bool only_cached, struct files_found *found)
+{
+	const uint64_t cached = only_cached ? RESOLVE_CACHED | RESOLVE_NO_XDEV : 0;
+
+	found->error = 0;
+	found->descriptor = walk(directory, path, how, cached | RESOLVE_NO_SYMLINKS);
+	bool linked = found->descriptor < 0 && errno == ELOOP;
+	if (linked)
+		found->descriptor = walk(directory, path, how, cached);
+	if (found->descriptor < 0) {
+		found->error = errno;
+		return false;
+	}
+	look_at(found);
+	if (linked && found->error == 0 && S_ISREG(found->status.st_mode) && !may_be_linked(directory, found->descriptor))
+		found->error = ENOENT;
+	return true;
 }
 
 static void open_work(struct offload *offload)
@@ -280,16 +332,11 @@ static void open_work(struct offload *offload)
 
 	/* Beneath a root, ".." in a link cannot be followed while anything on the machine is renamed: EAGAIN. */
 	for (unsigned i = 0; i < WALKS_MOST; i++) {
-		found->descriptor = open_beneath(job->directory->descriptor, job->bytes, (enum files_how)job->offset, false);
-		if (found->descriptor >= 0 || errno != EAGAIN)
+		if (open_beneath(job->directory->descriptor, job->bytes, (enum files_how)job->offset, false, found) ||
+		    found->error != EAGAIN)
 			break;
 	}
-	if (found->descriptor < 0) {
-		found->error = errno;
-		return;
-	}
-	look_at(found);
-	if (found->error == 0 && found->status.st_dev != job->directory->device)
+	if (found->descriptor >= 0 && found->error == 0 && found->status.st_dev != job->directory->device)
 		look_at_file_system(found);
 }
 
@@ -316,15 +363,11 @@ enum files_result files_open_beneath(struct files_directory *directory, struct s
 		return FILES_OK;
 	}
 	if (directory->local) {
-		found->descriptor = open_beneath(directory->descriptor, name, how, true);
-		if (found->descriptor >= 0) {
-			look_at(found);
+		if (open_beneath(directory->descriptor, name, how, true, found))
 			return FILES_OK;
-		}
-		found->error = errno;
 		/* Not in memory, on another file system (or it leads out: the pool finds that too), or a kernel without RESOLVE_CACHED.
 		 */
-		if (errno != EAGAIN && errno != EXDEV && errno != EINVAL)
+		if (found->error != EAGAIN && found->error != EXDEV && found->error != EINVAL)
 			return FILES_OK;
 	}
 	struct files_job *job = files_job_new(path.size + 2);

@@ -143,6 +143,19 @@ struct span files_ending(struct span path)
 	return span_of(NULL, 0);
 }
 
+bool files_is_hidden(struct span name)
+{
+	const struct span well_known = SPAN(".well-known/");
+
+	if (span_starts_with(name, well_known))
+		name = span_of(name.start + well_known.size, name.size - well_known.size);
+	for (size_t i = 0; i < name.size; i++) {
+		if (name.start[i] == '.' && (i == 0 || name.start[i - 1] == '/'))
+			return true;
+	}
+	return false;
+}
+
 /* False: too long, or no letters. */
 static bool lower(struct span ending, char out[ENDING_MOST])
 {

@@ -74,18 +74,6 @@ static bool decode(struct span path, char *out, size_t *size)
 	return *size <= FILES_PATH_MOST;
 }
 
-/* .git, .env, .htaccess, "." and "..": no part of a name begins with a dot, but for the one that is made to be found. */
-static bool is_hidden(struct span name)
-{
-	if (span_starts_with(name, well_known))
-		name = span_of(name.start + well_known.size, name.size - well_known.size);
-	for (size_t i = 0; i < name.size; i++) {
-		if (name.start[i] == '.' && (i == 0 || name.start[i - 1] == '/'))
-			return true;
-	}
-	return false;
-}
-
 /* The media type; NULL: files that end so are not sent here. None of those that noah knows is private. */
 static const char *media_of(const struct cluster_static *files, struct span name, bool *compressible)
 {
@@ -171,7 +159,7 @@ static enum http_outcome find(struct http_exchange *exchange, struct static_foun
 	if (!decode(exchange->path, memory, &size))
 		return OUTCOME_NOT_FOUND;
 	struct span name = span_of(memory, size);
-	if (is_hidden(name))
+	if (files_is_hidden(name))
 		return OUTCOME_NOT_FOUND;
 	if (size == 0 || memory[size - 1] == '/')
 		return find_index(exchange, name, found);

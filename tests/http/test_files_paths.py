@@ -109,6 +109,31 @@ def test_links(site):
     assert site.ask("/deep/link.html").body == b"page"
 
 
+def test_links_to_what_is_not_sent_itself(site):
+    """A harmless name does not make a picture of a program's source, nor of what is hidden."""
+    for name in ("config.php", "notes.sql", ".secret.txt", ".store/a.txt", "programs/a.py"):
+        site.put(name, SECRET)
+    links = {"picture.jpg": "config.php", "far.jpg": "picture.jpg", "deep/notes.txt": "../notes.sql", "seen.txt": ".secret.txt", "stored.txt": ".store/a.txt",
+             "store": ".store", "programs/a.html": "a.py", "plain.css.gz": "config.php", "linked-programs": "programs"}
+    site.put("plain.css", b"plain")
+    for name, target in links.items():
+        os.symlink(target, site.path(name))
+    for name in ("picture.jpg", "far.jpg", "deep/notes.txt", "seen.txt", "stored.txt", "store/a.txt", "programs/a.html", "linked-programs/a.html"):
+        for _ in range(2):
+            assert_harmless(site, b"/" + name.encode(), (404,))
+    assert site.ask("/plain.css", accept_encoding="gzip").body == b"plain"
+    # A name that meant something harmless a moment ago.
+    site.put("changing.txt", b"harmless")
+    assert site.ask("/changing.txt").body == b"harmless"
+    os.rename(site.path("changing.txt"), site.path("changing.php"))
+    os.symlink("changing.php", site.path("changing.txt"))
+    wait_for(lambda: site.ask("/changing.txt").status == 404, 5, "the link to count")
+    # Names without an ending, and of types that are only not known, may be linked to: the administrator has said what they are.
+    site.put("releases/4711", b"release")
+    os.symlink("releases/4711", site.path("latest.txt"))
+    assert site.ask("/latest.txt").body == b"release"
+
+
 def test_a_race_between_looking_and_opening(site):
     """A directory on the way is one inside and a link to one outside in turn, as fast as it goes; and so are some files. Each name is
     asked for once, so that it has to be looked up each time."""
