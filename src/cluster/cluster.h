@@ -36,6 +36,7 @@
 #define CLUSTER_PAGE_MOST_BYTES   65536u
 #define CLUSTER_NETWORKS_MOST     64u /* of one list */
 #define CLUSTER_INDEXES_MOST      4u
+#define CLUSTER_USER_NAME_MOST    255u  /* bytes, in a file of users */
 #define CLUSTER_QUEUE_MOST        1024u /* requests that may wait for one server */
 #define CLUSTER_TARGETS_MOST      512u  /* different checked addresses; the board has room for those of two generations */
 
@@ -91,7 +92,7 @@ struct cluster_group {
 
 /* A network: all addresses whose first `prefix` bits are these. */
 struct cluster_network {
-	uint8_t family;    /* 4 or 6; an IPv4 address in an IPv6 one (::ffff:0:0/96) counts as IPv4 */
+	uint8_t family;    /* ADDRESS_IPV4 or ADDRESS_IPV6; an IPv4 address in an IPv6 one (::ffff:0:0/96) counts as IPv4 */
 	uint8_t prefix;    /* 0 to 32 or 128 */
 	uint8_t bytes[16]; /* of IPv4 the first four; bits behind the prefix are 0 */
 };

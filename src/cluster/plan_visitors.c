@@ -6,6 +6,7 @@
  */
 #include "cluster/plan.h"
 
+/* The defaults of keys_group.h: were one of them another one here, every plan would say it. */
 #define USUAL_RATE_LEAST   500u
 #define USUAL_BUFFER_BYTES (1u << 20)
 

@@ -12,7 +12,6 @@
 
 #define BCRYPT_COST_MOST 14u      /* about a second */
 #define SHA_ROUNDS_MOST  1000000u /* the same */
-#define USER_NAME_MOST   255u
 /* Of yescrypt: cost 8 of 11, which takes 128 MB and about as long. As letters, which are in the order of their values. */
 #define YESCRYPT_SIZE_MOST  'C'
 #define YESCRYPT_BLOCK_MOST 'T'
@@ -115,7 +114,7 @@ static bool validate_line(struct load *load, const char *const *parts, const cha
                           unsigned number)
 {
 	struct span hash = line, name = span_cut(&hash, ':');
-	if (hash.start == NULL || name.size == 0 || name.size > USER_NAME_MOST) {
+	if (hash.start == NULL || name.size == 0 || name.size > CLUSTER_USER_NAME_MOST) {
 		load_report_at(load, parts, "%s: line %u is not NAME:HASH; `htpasswd -B %s NAME` writes it", file, number, file);
 		return false;
 	}

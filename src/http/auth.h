@@ -7,7 +7,7 @@
 
 #include "http/http_private.h"
 
-#define AUTH_NAME_MOST     255u  /* bytes; cluster/users.c refuses longer ones in a file */
+#define AUTH_NAME_MOST     CLUSTER_USER_NAME_MOST
 #define AUTH_PASSWORD_MOST 511u  /* bytes: what crypt(3) takes */
 #define AUTH_SETTING_SIZE  384u  /* a hashed password and its zero (CRYPT_OUTPUT_SIZE) */
 #define AUTH_KEPT_MOST     1024u /* passwords that were found right and are remembered, for each core */

@@ -5,7 +5,7 @@
  * buffers. Started by core.c.
  *
  *    accepted -> parked (-> PROXY header: front_end.c) (-> TLS: secure.c)
- *             -> read -> route -> attempt (forward) -> conclude (own page, counters, log)
+ *             -> read -> exchange.c: route, let in, a file or a server -> conclude (own page, counters, log)
  *             -> parked, or closed
  */
 #include "http/h2.h"

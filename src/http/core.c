@@ -99,12 +99,7 @@ void http_core_accepted(struct http_core *core, const struct address *listener, 
 	client->insecure = secure;
 	http_origin_set(&client->origin, from);
 	BOARD_COUNT(core->lane, connections_accepted, 1);
-	if (!http_front_end_accepts(client, secure)) {
-		free(client);
-		close(descriptor);
-		return;
-	}
-	if (!http_guard_accepts(client)) {
+	if (!http_front_end_accepts(client, secure) || !http_guard_accepts(client)) {
 		free(client);
 		close(descriptor);
 		return;

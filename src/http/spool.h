@@ -26,7 +26,7 @@
 
 /* ---- the pool (spool.c) --------------------------------------------------------------------------------------------- */
 
-/* From any thread. False: there is no room; nothing was taken. */
+/* For spool.c, and for tests that fill it. From any thread. False: there is no room; nothing was taken. */
 bool http_pool_take(size_t bytes) MUST_CHECK;
 void http_pool_return(size_t bytes);
 size_t http_pool_used(void);

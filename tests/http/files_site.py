@@ -7,7 +7,6 @@ import re
 import shutil
 import socket
 import tempfile
-import time
 
 from support.noah import Noah, free_port, local_address, wait_for
 
@@ -126,10 +125,3 @@ def replace(path, content):
         file.write(content)
     os.chmod(path + ".new", 0o644)
     os.rename(path + ".new", path)
-
-
-def within(seconds, condition):
-    """Until it holds, with a deadline; how long it took."""
-    began = time.monotonic()
-    wait_for(condition, seconds, "it to be so")
-    return time.monotonic() - began
