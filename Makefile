@@ -108,7 +108,7 @@ $(BUILD)/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $(BUILD)/libnoah.a
 # What the bench needs: a cheap backend, the floor (a relay on noah's loop which parses nothing), and the parser alone.
 $(BUILD)/bench/%: bench/%.c $(filter $(addprefix $(BUILD)/object/,base/% loop/% net/% proto/http%),$(OBJECTS))
 	@mkdir -p $(@D); $(if $(V),,echo "compile $@")
-	$(Q)$(COMPILE) $(LDFLAGS_ALL) -o $@ $^ $(LIBRARIES)
+	$(Q)$(COMPILE) $(LDFLAGS_ALL) -o $@ $(filter-out %.h,$^) $(LIBRARIES)
 
 # A strict server and hostile visitors: independent of the library.
 CANONICAL := $(BUILD)/canonical/checker $(BUILD)/canonical/visitor

@@ -24,7 +24,7 @@
 #define REPLY_S      10
 
 static struct sockaddr_in server = {.sin_family = AF_INET};
-static const char *server_name;
+static char *server_name; /* OpenSSL wants it so */
 static double until_s;
 
 struct client {

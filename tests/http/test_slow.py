@@ -354,7 +354,6 @@ def test_who_is_too_slow_and_who_is_not(tmp_path):
     with Front(tmp_path, "{ connect: 1s, answer: 60s, request: 30s, idle: 30s }", buffer=DEFAULT,
                more="    minimum_rate: 4k\n    body: 1g") as front, contextlib.ExitStack() as open_ones:
         stop, results = threading.Event(), {}
-        body = some_bytes(16 * 1024 * 150)
         app = open_ones.enter_context(Acceptor(front.app_address, page_server(PAGE), front.take_over_port()))
         assert app
 
@@ -363,16 +362,6 @@ def test_who_is_too_slow_and_who_is_not(tmp_path):
                 visitor.settimeout(0.5)
                 visitor.sendall(post("/drip", 100000))
                 results["drip"] = drips(visitor, lambda: visitor.sendall(b"x" * 500), stop)
-
-        def upload():
-            """1 GB at 1 Mbit/s, to scale: forty times the grace's bytes, over more than the grace, far below the timeouts."""
-            with front.visitor() as visitor:
-                visitor.settimeout(30)
-                visitor.sendall(post("/upload", len(body)))
-                for at in range(0, len(body), 16 * 1024):
-                    visitor.sendall(body[at:at + 16 * 1024])
-                    time.sleep(0.1)
-                results["upload"] = read_until_has(visitor, b"\r\n\r\n")
 
         def sip():
             with small_windows(front) as visitor:
@@ -396,7 +385,7 @@ def test_who_is_too_slow_and_who_is_not(tmp_path):
                 streams = [visitor.request(path="/window"), visitor.request(method="POST", end=False)]
                 results["http2"] = [visitor.wait_for(h2.RST_STREAM, streams[0]) is not None, True]
 
-        threads = [threading.Thread(target=each) for each in (drip, upload, sip, drink, http2)]
+        threads = [threading.Thread(target=each) for each in (drip, sip, drink, http2)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -407,9 +396,94 @@ def test_who_is_too_slow_and_who_is_not(tmp_path):
         front.wait_for_log(r'"GET /sip HTTP/1.1" 200 .*end=visitor-slow cause="he took \d+ bytes in 1\d s; at least 4096')
         front.wait_for_log(r'"GET /window HTTP/2.0" 200 .*end=visitor-slow')
         front.wait_for_log(r'"POST / HTTP/2.0" 408 .*end=request-slow')
-        assert results["upload"].startswith(b"HTTP/1.1 200 "), results["upload"]
         assert results["drink"] >= PAGE
         assert all(results["http2"])
+
+
+def test_a_long_upload_is_not_cut_off(tmp_path):
+    """1 GB at 1 Mbit/s, to scale: twice the least rate and far over what is held, for longer than the grace and several times each
+    timeout. All of it arrives, over HTTP/1 with and without a length, and over HTTP/2."""
+    pace, piece_s, pieces = 131072, 0.1, 140
+    body = some_bytes(int(pace * piece_s) * pieces)
+    pieces_of_it = [body[at:at + len(body) // pieces] for at in range(0, len(body), len(body) // pieces)]
+    arrived, answers, began = [], {}, time.monotonic()
+
+    def serve(connection):
+        """Takes one body, in either framing, and says how it looked when it had all."""
+        with connection, contextlib.suppress(OSError), connection.makefile("rb") as stream:
+            while line := stream.readline():
+                length, got = None, b""
+                while (line := stream.readline()) not in (b"\r\n", b""):
+                    if line.lower().startswith(b"content-length:"):
+                        length = int(line.split(b":")[1])
+                if length is None:
+                    while size := int(stream.readline() or b"0", 16):
+                        got += stream.read(size)
+                        stream.readline()
+                    stream.readline()
+                else:
+                    got = stream.read(length)
+                arrived.append(got)
+                connection.sendall(OK)
+
+    def send_slowly(send):
+        for number, piece in enumerate(pieces_of_it):
+            wait_s = began + number * piece_s - time.monotonic()
+            if wait_s > 0:
+                time.sleep(wait_s)
+            send(number, piece)
+
+    def over_http1(name, head, wrap):
+        with front.visitor() as visitor:
+            visitor.settimeout(30)
+            visitor.sendall(head)
+            send_slowly(lambda number, piece: visitor.sendall(wrap(number, piece)))
+            answers[name] = read_until_has(visitor, b"\r\n\r\nok")
+
+    def over_http2():
+        with Visitor(front.address, front.port, timeout=30) as visitor:
+            stream = visitor.request(method="POST", path="/h2", end=False)
+            windows = {0: 65535, stream: 65535}
+
+            def listen():
+                kind, _, number, payload = visitor.frame()
+                if kind == h2.WINDOW_UPDATE:
+                    windows[number] += struct.unpack("!I", payload)[0]
+                elif kind == h2.SETTINGS and payload:
+                    for key, value in struct.iter_unpack("!HI", payload):
+                        windows[stream] += value - 65535 if key == h2.INITIAL_WINDOW_SIZE else 0
+                    visitor.send(frame(h2.SETTINGS, h2.ACK, 0, b""))
+                assert kind in (h2.WINDOW_UPDATE, h2.SETTINGS, h2.PING), kind
+
+            def send(number, piece):
+                while piece:
+                    while (room := min(windows.values())) <= 0:
+                        listen()
+                    now, piece = piece[:room], piece[room:]
+                    for each in windows:
+                        windows[each] -= len(now)
+                    visitor.send(frame(h2.DATA, h2.END_STREAM if number == pieces - 1 and not piece else 0, stream, now))
+
+            listen()
+            send_slowly(send)
+            answers["h2"] = b"HTTP/1.1 %d " % int(visitor.answer(stream)[0])
+
+    def last_chunk(number, piece):
+        return b"%x\r\n%s\r\n" % (len(piece), piece) + (b"0\r\n\r\n" if number == pieces - 1 else b"")
+
+    with Front(tmp_path, "{ connect: 1s, answer: 4s, request: 4s, idle: 4s }", buffer="{ request: 64k, answer: 64k }",
+               more="    minimum_rate: 64k\n    body: 1g") as front, Acceptor(front.app_address, serve, front.take_over_port()):
+        threads = [threading.Thread(target=over_http1, args=("length", post("/length", len(body)), lambda number, piece: piece)),
+                   threading.Thread(target=over_http1, args=("chunked", post("/chunked"), last_chunk)),
+                   threading.Thread(target=over_http2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert sorted(answers) == ["chunked", "h2", "length"]
+        assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in answers.values()), answers
+        assert arrived == [body] * 3
+        wait_for(lambda: front.log().count("end=ok") == 3, 10, "three lines in the access log")
 
 
 def drips(visitor, step, stop):

@@ -111,7 +111,7 @@ static void make_world(const uint16_t weights[3])
 		world.view.targets[i].app = &world.group.apps[i];
 		world.view.targets[i].health = &world.rows[i];
 		world.view.targets[i].server = &world.servers[i];
-		world.view.targets[i].identity = hash_stable("web1:80web2:80web3:80" + 7 * i, 7);
+		world.view.targets[i].identity = hash_stable(&"web1:80web2:80web3:80"[7 * (size_t)i], 7);
 		world.view.targets[i].row = (int)i;
 		memset(world.view.targets[i].sticky, 'a' + (int)i, UPSTREAM_STICKY_SIZE);
 		atomic_store(&world.servers[i].weight_percent, BOARD_WEIGHT_FULL);
