@@ -161,12 +161,19 @@ static bool expect_map(struct load *load, const struct tree_node *node, const ch
 	return false;
 }
 
-/* "known here are `get`, `tcp`, …" */
+/* "known here are `get`, `tcp`"; a site has more than there is room for in a line. */
 static void list_children(const char *parent, char *out, size_t size)
 {
-	size_t used = 0;
-	for (const struct key *key = key_next_child(parent, NULL); key != NULL && used < size; key = key_next_child(parent, key))
+	static const char more[] = " and more (`noah schema --reference`)";
+	size_t used = 0, room = size - sizeof(more);
+	for (const struct key *key = key_next_child(parent, NULL); key != NULL; key = key_next_child(parent, key)) {
+		size_t needed = strlen(key_word_of(key)) + strlen(", ``");
+		if (needed > room - used) {
+			memcpy(out + used, more, sizeof(more));
+			return;
+		}
 		used += (size_t)snprintf(out + used, size - used, "%s`%s`", used == 0 ? "" : ", ", key_word_of(key));
+	}
 }
 
 /* A key of this name that stands elsewhere in the same part of the file ("get" under "check"), or at the top. */
@@ -200,7 +207,7 @@ static void report_unknown_key(struct load *load, const struct tree_node *key_no
 		suggest_consider(&suggestion, word, key_word_of(key));
 	size_t outside = load_enter(load, word);
 	const struct key *elsewhere = find_misplaced(parent, word);
-	char known[200] = "";
+	char known[288] = "";
 	list_children(parent, known, sizeof(known));
 	if (elsewhere != NULL && (suggestion.word == NULL || suggestion.distance > 0))
 		report_misplaced_key(load, key_node, elsewhere);

@@ -122,6 +122,7 @@ IN_SITE = [
      "sites.a.example.routes.apps: web1:8080 has no limit connections in site a.example; one address has one limit"),
     # files
     ("static: /var/www", 13, "sites.a.example.static: keys with values are expected here, for example `{ root: /var/www/example.com }`"),
+    ("xyzzy: 1", 5, "` and more (`noah schema --reference`)"),
     ("static: {}", 5, "sites.a.example.static.root: is missing; for example `root: /var/www/example.com`"),
     ("static: { rot: /srv, root: /srv }", 15, "sites.a.example.static.rot: unknown key; did you mean `root`?"),
     ("static: { root: www }", 21, "sites.a.example.static.root: `www` is not the whole path of a file; it begins with `/`"),
