@@ -30,11 +30,22 @@ static const struct own_name of_c[] = {
     IS("cf-visitor"),
     IS("client-ip"),
 };
+static const struct own_name of_d[] = {
+    IS("do-connecting-ip"),
+};
 static const struct own_name of_f[] = {
-    IS("fastly-client-ip"), IS("fastly-ssl"), IS("forwarded"), BEGINS("forwarded-for"), IS("front-end-https"),
+    IS("fastly-client-ip"), IS("fastly-ssl"), IS("fly-client-ip"), BEGINS("forwarded"), IS("front-end-https"),
+};
+static const struct own_name of_h[] = {
+    IS("http-client-ip"),
+    BEGINS("http-x-forwarded"),
+};
+static const struct own_name of_i[] = {
+    IS("incap-client-ip"),
 };
 static const struct own_name of_p[] = {
     IS("proxy"),
+    IS("proxy-client-ip"),
 };
 static const struct own_name of_r[] = {
     IS("remote-addr"),
@@ -46,9 +57,14 @@ static const struct own_name of_s[] = {
 static const struct own_name of_t[] = {
     IS("true-client-ip"),
 };
+static const struct own_name of_w[] = {
+    BEGINS("wl-proxy-"),
+};
 static const struct own_name of_x[] = {
     IS("x-accel-mapping"),
     IS("x-appengine-user-ip"),
+    IS("x-arr-clientcert"),
+    IS("x-arr-ssl"),
     IS("x-azure-clientip"),
     IS("x-azure-socketip"),
     IS("x-client-ip"),
@@ -57,7 +73,9 @@ static const struct own_name of_x[] = {
     IS("x-forwarded"),
     BEGINS("x-forwarded-"),
     IS("x-host"),
+    IS("x-http-host-override"),
     BEGINS("x-original-"),
+    IS("x-originating-ip"),
     IS("x-proxyuser-ip"),
     IS("x-real-ip"),
     IS("x-remote-addr"),
@@ -76,7 +94,8 @@ static const struct {
 	const struct own_name *names;
 	size_t count;
 } by_letter[26] = {
-    OF('c', of_c), OF('f', of_f), OF('p', of_p), OF('r', of_r), OF('s', of_s), OF('t', of_t), OF('x', of_x),
+    OF('c', of_c), OF('d', of_d), OF('f', of_f), OF('h', of_h), OF('i', of_i), OF('p', of_p),
+    OF('r', of_r), OF('s', of_s), OF('t', of_t), OF('w', of_w), OF('x', of_x),
 };
 
 static char fold(char byte)

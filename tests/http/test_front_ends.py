@@ -27,8 +27,11 @@ ONLY_A_PROXYS = [
     "X-Client-IP", "Client-IP", "X-Cluster-Client-IP", "X-Remote-IP", "X-Remote-Addr", "True-Client-IP", "CF-Connecting-IP",
     "CF-Connecting-IPv6", "CF-Visitor", "Fastly-Client-IP", "Fastly-SSL", "X-Host", "Proxy", "X_Forwarded_For", "X_Forwarded_Proto",
     "X-Forwarded_For", "X_Real_IP", "X_Original_URL", "true_client_ip", "X.Forwarded.For", "X_Forwarded_Host", "CLIENT_IP",
+    "Forwarded-Host", "Proxy-Client-IP", "WL-Proxy-Client-IP", "WL-Proxy-SSL", "X-Originating-IP", "HTTP_CLIENT_IP", "HTTP_X_FORWARDED_FOR",
+    "X-ARR-SSL", "X-ARR-ClientCert", "X-HTTP-Host-Override", "Incap-Client-IP", "Fly-Client-IP", "DO-Connecting-IP",
 ]
-KEPT = ["X-Forward", "X-Forwardedx-For", "X-Originals", "X-Requested-With", "X-Proxy", "Proxy-Kind", "X-Http-Method-Override", "X_Requested_With"]
+KEPT = ["X-Forward", "X-Forwardedx-For", "X-Originals", "X-Requested-With", "X-Proxy", "Proxy-Kind", "X-Http-Method-Override", "X_Requested_With",
+        "WL-Proxies", "HTTP-X-Forward", "Proxy-Client"]
 
 
 @pytest.fixture(scope="module", name="forwarded")
