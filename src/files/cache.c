@@ -112,8 +112,8 @@ void files_core_free(struct files_core *core)
 	core->ended = true;
 	while (!list_is_empty(&core->order))
 		forget(OWNER_OF(core->order.next, struct files_file, order));
-	while (!list_is_empty(&core->closing))
-		free(OWNER_OF(list_take_first(&core->closing), struct files_job, link));
+	LIST_EACH_SAFE (item, &core->closing)
+		free(OWNER_OF(item, struct files_job, link));
 	files_roots_free(core);
 	free(core->window);
 	free(core);

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -325,6 +326,38 @@ static void test_bounds(void **unused)
 	in_loop(bounds);
 }
 
+/* Without descriptors no file seems to be missing: neither one, nor all because the root could not be looked at again. */
+static void exhausted(void)
+{
+	struct rlimit before, none;
+	struct files_file *file;
+
+	put("root/open.txt", "open");
+	put("root/other.txt", "other");
+	assert_holds("open.txt", "open");
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = 3;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	enum files_result at_once = open_one("open.txt", &file);
+	if (at_once == FILES_OK)
+		files_unref(file);
+	enum files_result other = try_one("other.txt");
+	assert_int_equal(task_sleep((int64_t)(FILES_TRUST_US / 1000) + 10), WAIT_READY);
+	enum files_result later = try_one("other.txt"); /* the root is looked at again */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(at_once, FILES_OK);
+	assert_int_equal(other, FILES_NO_RESOURCES);
+	assert_int_equal(later, FILES_NO_RESOURCES);
+	assert_holds("other.txt", "other");
+}
+
+static void test_exhausted(void **unused)
+{
+	(void)unused;
+	in_loop(exhausted);
+}
+
 /* Contents in memory stay below their bound, with files that have the largest size that is kept. */
 static void contents(void)
 {
@@ -436,7 +469,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_reached), cmocka_unit_test(test_changes),  cmocka_unit_test(test_deploys),
 	    cmocka_unit_test(test_bounds),  cmocka_unit_test(test_contents), cmocka_unit_test(test_windows),
-	    cmocka_unit_test(test_types),
+	    cmocka_unit_test(test_types),   cmocka_unit_test(test_exhausted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
