@@ -99,13 +99,22 @@ static void print_limits(const struct plan *plan, const struct cluster_limits *l
 		        value_format_duration(limits->request_timeout_ms, text));
 }
 
+/* As the site's in all that can be said of files; those that it took over have no servers of their own. */
+static bool are_files_of_site(const struct cluster_static *files, const struct cluster_static *of_site)
+{
+	return strcmp(files->root, of_site->root) == 0 && files->match_count == of_site->match_count &&
+	       memcmp(files->match, of_site->match, sizeof(files->match)) == 0 && files->index_count == of_site->index_count &&
+	       memcmp(files->index, of_site->index, sizeof(files->index)) == 0 && files->missing == of_site->missing &&
+	       files->servers.app_count == 0;
+}
+
 /* Those of its own, or that it has none where its site has some. */
 static void print_route_files(const struct plan *plan, const struct cluster_site *site, const struct cluster_route *route)
 {
 	bool has_files = route->files.root[0] != '\0';
 	if (!has_files && site->files.root[0] != '\0')
 		fprintf(plan->out, "%sThe site's files are not looked at.\n", plan->indent);
-	if (!has_files || strcmp(route->files.root, site->files.root) == 0)
+	if (!has_files || (are_files_of_site(&route->files, &site->files) && route->group.app_count == 0))
 		return;
 	fprintf(plan->out, "%sBut it sends itself ", plan->indent);
 	plan_print_files(plan, &route->files);

@@ -226,6 +226,7 @@ sites:
           hide_versions: true, buffer: { request: 0, answer: 2m } }
       - { path: /apps, apps: web2 }
       - { path: /own, static: { root: /srv/own, match: png, try: none }, requests: 1/1s, users: /v }
+      - { path: /same-root, static: { root: /srv/a } }
   b.example: { static: { root: /srv/b, try: web2 }, compress: none, minimum_rate: 0, deny: web2, routes: [{ path: /x, expires: 1h }] }
 """
 
@@ -275,6 +276,10 @@ def test_plan_of_files_and_visitors(tmp_path):
         "      What is not among its files is answered with 404.",
         "      An address may send 1 request in 1s; more are answered with 429.",
         "      Visitors must give a name and password that are in /v (Staging)."]
+    assert routes[4].splitlines()[:3] == [
+        "same-root and all below go to the same.",
+        "      But it sends itself the files of /srv/a, for a directory its index.html.",
+        "      What is not among its files is asked of the apps."]
     assert second.splitlines() == [
         "and sends the files of /srv/b, for a directory its index.html.",
         "    What is not among its files is asked of web2 (192.0.2.12:80).",
