@@ -467,8 +467,8 @@ static void test_types(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_reached), cmocka_unit_test(test_changes),  cmocka_unit_test(test_deploys),
-	    cmocka_unit_test(test_bounds),  cmocka_unit_test(test_contents), cmocka_unit_test(test_windows),
+	    cmocka_unit_test(test_reached), cmocka_unit_test(test_changes),   cmocka_unit_test(test_deploys),
+	    cmocka_unit_test(test_bounds),  cmocka_unit_test(test_contents),  cmocka_unit_test(test_windows),
 	    cmocka_unit_test(test_types),   cmocka_unit_test(test_exhausted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
