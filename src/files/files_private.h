@@ -67,6 +67,7 @@ struct files_patience {
 	uint64_t hash; /* of the root on whose account it is */
 };
 struct files_patience files_patience(struct files_core *core, uint64_t hash, int64_t timeout_ms);
+int64_t files_patience_left_ms(const struct files_patience *patience) MUST_CHECK; /* 0: it has ended */
 
 struct files_job {
 	struct offload offload; /* first */

@@ -132,7 +132,7 @@ void files_close(struct files_core *core, uint64_t hash, bool local, int descrip
 		timer_set(&core->sweep, SWEEP_MS);
 }
 
-static int64_t left_ms(const struct files_patience *patience)
+int64_t files_patience_left_ms(const struct files_patience *patience)
 {
 	uint64_t now_us = loop_now_us(patience->loop);
 	return now_us >= patience->until_us ? 0 : (int64_t)((patience->until_us - now_us) / 1000u) + 1;
@@ -189,14 +189,14 @@ enum files_result files_job_run(struct files_job *job, const struct files_patien
 	job->hash = patience->hash;
 	job->offload.work = work;
 	while (!take_slot(job->hash, false)) { /* until others have ended, or the patience */
-		int64_t most_ms = left_ms(patience);
+		int64_t most_ms = files_patience_left_ms(patience);
 		enum wait_result waited = most_ms > 0 ? task_sleep(most_ms < SLOT_LOOK_MS ? most_ms : SLOT_LOOK_MS) : WAIT_READY;
 		if (most_ms == 0 || waited == WAIT_CANCELLED) {
 			free_job(job);
 			return most_ms == 0 ? FILES_STALLED : FILES_CANCELLED;
 		}
 	}
-	switch (offload_run(&job->offload, left_ms(patience))) {
+	switch (offload_run(&job->offload, files_patience_left_ms(patience))) {
 	case WAIT_READY:
 		return FILES_OK;
 	case WAIT_TIMEOUT:

@@ -85,10 +85,10 @@ static enum files_result root_renew(struct files_core *core, struct files_root *
 
 	while (!is_fresh(core, root)) { /* at most until the patience ends */
 		if (root->opening) {
-			uint64_t now_us = loop_now_us(core->loop);
-			if (now_us >= patience->until_us)
+			int64_t left_ms = files_patience_left_ms(patience);
+			if (left_ms == 0)
 				return FILES_STALLED;
-			if (task_wait(&root->changed, (int64_t)((patience->until_us - now_us) / 1000u) + 1) == WAIT_CANCELLED)
+			if (task_wait(&root->changed, left_ms) == WAIT_CANCELLED)
 				return FILES_CANCELLED;
 			continue;
 		}
