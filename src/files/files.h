@@ -110,7 +110,7 @@ enum files_result files_warm(struct files_file *file, uint64_t offset, uint64_t 
 struct files_type {
 	const char *ending; /* lower case, without the dot */
 	const char *media;  /* with its charset, for text */
-	bool compressible;
+	bool compressible;  /* a coded one may lie beside it; what noah compresses by itself is in http/compress_decide.c */
 };
 /* What the last part of a path ends in, behind its last dot; empty: it has none, or begins with its only one. */
 struct span files_ending(struct span path);
