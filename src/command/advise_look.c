@@ -17,7 +17,8 @@
 
 #define SOCKETS_MOST 256u
 #define LINE_SIZE    1024u
-#define STATE_LISTEN 0x0au /* in /proc/net/tcp */
+#define STATE_LISTEN 0x0au               /* in /proc/net/tcp */
+#define LIMIT_MOST   (UINT64_C(1) << 62) /* bytes; above it stands "no limit" in older kernels' words: 2^63 less a page */
 
 /* A listening socket on one of the addresses. */
 struct socket_here {
@@ -91,7 +92,7 @@ static bool read_memory(const char *root, uint64_t shared_bytes, struct advise_m
 	return machine->memory_bytes > 0;
 }
 
-/* A number alone in a file; UINT64_MAX: it is not there, or says "max". */
+/* A number alone in a file; UINT64_MAX: it is not there, or says that there is none. */
 static uint64_t read_limit(const char *root, const char *directory, const char *group, const char *name)
 {
 	char path[PATH_MAX];
@@ -105,7 +106,7 @@ static uint64_t read_limit(const char *root, const char *directory, const char *
 	bool good = fgets(text, sizeof text, file) != NULL;
 	fclose(file);
 	text[strcspn(text, "\n")] = '\0';
-	return good && span_to_number(span_of_text(text), UINT64_MAX, &bytes) ? bytes : UINT64_MAX;
+	return good && span_to_number(span_of_text(text), LIMIT_MOST, &bytes) ? bytes : UINT64_MAX;
 }
 
 /* A group is bound by those above it too. */

@@ -326,6 +326,8 @@ static void make_machine(void)
 	put("proc/9000001/cgroup", "0::/system.slice/apache2.service\n");
 	put("sys/fs/cgroup/system.slice/apache2.service/memory.max", "268435456\n");
 	put("sys/fs/cgroup/system.slice/memory.max", "max\n");
+	put("proc/9000003/cgroup", "4:memory:/free\n");
+	put("sys/fs/cgroup/memory/free/memory.limit_in_bytes", "9223372036854771712\n");
 }
 
 static void test_looking(void **state)
@@ -369,6 +371,7 @@ static void test_looking(void **state)
 	}
 	assert_int_equal(advise_limit_of(root, 9000001), 256 * MB);
 	assert_int_equal(advise_limit_of(root, 9000002), UINT64_MAX);
+	assert_int_equal(advise_limit_of(root, 9000003), UINT64_MAX);
 	advise_machine_free(&seen);
 	assert_int_equal(nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
 	assert_false(advise_look(root, addresses, COUNT_OF(addresses), &seen));
