@@ -93,6 +93,37 @@ static void warn_of_open_types(struct report *report, const char *path, const st
 		}
 }
 
+/* ---- too much from one address ---------------------------------------------------------------------------------- */
+
+static bool is_counted(const struct cluster *cluster, uint32_t server)
+{
+	const struct address *address = &cluster->servers[server].address;
+	return !cluster_networks_contain(&cluster->visitors.exempt, address) &&
+	       !cluster_networks_contain(&cluster->front_ends.from, address);
+}
+
+/* A server that has the same site counts who asks it for missing files like any visitor, and bans him. */
+static void warn_of_counted_servers(struct report *report, const struct cluster *cluster, const struct cluster_site *site,
+                                    const struct cluster_static *files)
+{
+	char path[REPORT_PATH_SIZE];
+	bool limited = cluster->visitors.connections_most != 0 || cluster_limits_requests(cluster);
+	snprintf(path, sizeof(path), "sites.%s.static.try", site->name);
+	for (uint32_t i = 0; i < files->servers.app_count && limited; i++) {
+		uint32_t asked = files->servers.apps[i].server;
+		for (uint32_t asks = 0; asks < cluster->server_count && cluster_is_on(site->on, asked); asks++) {
+			if (asks == asked || !cluster_is_on(site->on, asks) || !is_counted(cluster, asks))
+				continue;
+			report_add(
+			    report, 0, 0, path,
+			    "%s asks %s for missing files and is counted there like a visitor, and banned if it is too often; put it into "
+			    "`visitors.exempt`",
+			    cluster->servers[asks].name, cluster->servers[asked].name);
+			return;
+		}
+	}
+}
+
 /* ---- sites ---------------------------------------------------------------------------------------------------- */
 
 static void warn_of_site(struct report *report, const struct cluster *cluster, const struct cluster_site *site)
@@ -103,6 +134,7 @@ static void warn_of_site(struct report *report, const struct cluster *cluster, c
 	snprintf(path, sizeof(path), "sites.%s.static.root", site->name);
 	if (is_here)
 		warn_of_root(report, path, &site->files);
+	warn_of_counted_servers(report, cluster, site, &site->files);
 	snprintf(path, sizeof(path), "sites.%s.routes", site->name);
 	for (const struct cluster_route *route = site->routes; route < site->routes + site->route_count; route++) {
 		open |= asks_in_the_open(cluster, site, &route->access);

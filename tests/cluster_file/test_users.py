@@ -147,6 +147,22 @@ def test_warning_of_passwords_in_the_open(warnings, tmp_path):
     assert warnings(f"front_ends: {{ from: web2 }}\nsites: {{ a: {{ apps: web1, users: {file} }} }}\n") == []
 
 
+def test_warning_of_servers_that_ban_each_other(warnings):
+    def of(visitors, tried="[web1, web2]", on="[web1, web2]"):
+        return warnings(f"{visitors}\nsites: {{ a: {{ on: {on}, static: {{ root: /usr/share, try: {tried} }} }} }}\n", "--server", "web1")
+    said = ["sites.a.static.try: web2 asks web1 for missing files and is counted there like a visitor, and banned if it is too often; put it into "
+            "`visitors.exempt`"]
+    limit = "visitors: { requests: 10/1s }"
+    assert of(limit) == said
+    assert of("visitors: { connections: 10 }") == said
+    assert of(limit.replace(" }", ", exempt: [web1] }")) == said
+    assert of(limit.replace(" }", ", exempt: [web1, web2] }")) == []
+    assert of(limit + "\nfront_ends: { from: [web1, web2] }") == []
+    assert of(limit, tried="none") == []
+    assert of(limit, on="[web1]", tried="[web2]") == []  # another program than noah answers there
+    assert of("") == []
+
+
 def test_warning_of_a_route_that_opens_a_closed_one(warnings):
     def of(first, second="{ path: /admin/, allow: web1 }"):
         return warnings(f"sites: {{ a: {{ apps: web1, routes: [{first}, {second}] }} }}\n")
