@@ -12,6 +12,7 @@ import time
 import pytest
 
 from files_site import FilesSite
+from h2_frames import Visitor
 from support.noah import wait_for
 
 SECRET = b"SECRET-OF-THE-MACHINE"
@@ -66,6 +67,18 @@ def test_up_and_out(site, up):
     b"/" + b"%61" * 2000 + b".html"])
 def test_odd_names(site, target):
     assert_harmless(site, target, (400, 404, 414, 431))
+
+
+def test_over_http_2(site):
+    """The path is read by the same reader; nothing of HTTP/2 goes around it."""
+    targets = [start + (up + slash) * 3 + b"secret.txt" for up in UP for slash in SLASHES for start in (b"/", b"/deep/er/")]
+    targets += [b"/page.html%00", b"//etc/passwd", b"/..", b"/deep/../../secret.txt", b"/proc/self/environ"]
+    for at in range(0, len(targets), 50):  # noah's patience with requests that are no HTTP has an end for each connection
+        with Visitor(site.address, site.port) as visitor:
+            for target in targets[at:at + 50]:
+                status, body = visitor.answer(visitor.request(path=target, authority="example.com"))
+                assert status in (400, 404, "reset") and (status == "reset" or SECRET not in body and b"root:" not in body), (target, status)
+            assert visitor.answer(visitor.request(path="/page.html", authority="example.com")) == (200, b"page")
 
 
 def test_what_is_harmless_still_works(site):
