@@ -257,20 +257,29 @@ static uint64_t held_by(const char *root, int pid, const struct sockets *sockets
 
 /* ---- processes --------------------------------------------------------------------------------------------------------- */
 
-/* "812 (apache2) S 1 …": the name may have blanks and brackets. */
+/* A program chooses its name, and people read it on their terminals. */
+static void make_printable(char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = '?';
+}
+
+/* "812 (apache2) S 1 …": the name may have blanks, brackets and line feeds. */
 static bool read_stat(const char *root, struct advise_process *process)
 {
 	char line[LINE_SIZE];
 	FILE *file = open_file(root, "stat", process->pid);
 	if (file == NULL)
 		return false;
-	bool good = fgets(line, sizeof line, file) != NULL;
+	line[fread(line, 1, sizeof line - 1, file)] = '\0';
 	fclose(file);
-	char *begin = good ? strchr(line, '(') : NULL, *end = good ? strrchr(line, ')') : NULL;
+	char *begin = strchr(line, '('), *end = strrchr(line, ')');
 	if (begin == NULL || end == NULL || end < begin)
 		return false;
 	*end = '\0';
 	snprintf(process->name, sizeof process->name, "%.31s", begin + 1);
+	make_printable(process->name);
 	struct span words[18], rest = span_of_text(end + 1); /* from the state on */
 	uint64_t parent, group, threads;
 	for (unsigned i = 0; i < COUNT_OF(words); i++)
@@ -319,6 +328,7 @@ static void read_program(const char *root, struct advise_process *process)
 	size_t kept = size > (ssize_t)sizeof gone ? (size_t)size - (sizeof gone - 1) : 0;
 	if (kept > 0 && strcmp(process->program + kept, gone) == 0)
 		process->program[kept] = '\0';
+	make_printable(process->program);
 }
 
 /* The number that a directory of a process is called; 0: it is something else. */

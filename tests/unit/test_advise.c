@@ -316,9 +316,9 @@ static void make_machine(void)
 	    "   2: 00000000000000000000000001000000:1F90 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 "
 	    "00000000     0        0 1006 1 0 100 0 0 10 0\n");
 	put_process(9000001, STAT("apache2", "1", "1"), SMAPS, "/usr/sbin/apache2 (deleted)", "socket:[1001]");
-	put_process(9000002, STAT("strange) (name", "9000001", "7"), SMAPS, NULL, "socket:[1003]");
+	put_process(9000002, STAT("strange) (\n\033name", "9000001", "7"), SMAPS, NULL, "socket:[1003]");
 	put_process(9000003, STAT("kthreadd", "2", "1"), "", NULL, NULL);
-	put_process(9000004, STAT("visitor", "1", "1"), SMAPS, "/bin/visitor", "socket:[1002]");
+	put_process(9000004, STAT("visitor", "1", "1"), SMAPS, "/bin/visi\033tor", "socket:[1002]");
 	put("proc/9000005/stat", "cut");
 	put("proc/self/cgroup", "4:memory:/ours/inner\n0::/other\n");
 	put("sys/fs/cgroup/memory/ours/memory.limit_in_bytes", "536870912\n");
@@ -361,11 +361,12 @@ static void test_looking(void **state)
 			assert_int_equal(process->group, 77);
 			assert_int_equal(process->held, 1);
 		} else if (process->pid == 9000002) {
-			assert_string_equal(process->name, "strange) (name");
+			assert_string_equal(process->name, "strange) (??name");
 			assert_string_equal(process->program, "");
 			assert_int_equal(process->threads, 7);
 			assert_int_equal(process->held, 2);
 		} else {
+			assert_string_equal(process->program, "/bin/visi?tor");
 			assert_int_equal(process->held, 0); /* a connection to it is not the socket that listens */
 		}
 	}
