@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #define RESERVE_LEAST (UINT64_C(64) << 20)
+#define RESERVE_PART  10u     /* so much of the memory, or of a control group's, is kept back: a tenth */
 #define CAP_MOST      100000u /* of the cluster file */
 #define PER_PROCESSOR 64u     /* more at once than this for each processor is worth a word */
 
@@ -277,7 +278,8 @@ static void share_out(struct advise_report *report)
 		}
 	}
 	name_largest(report);
-	report->reserve_bytes = machine->memory_bytes / 10 > RESERVE_LEAST ? machine->memory_bytes / 10 : RESERVE_LEAST;
+	uint64_t part = machine->memory_bytes / RESERVE_PART;
+	report->reserve_bytes = part > RESERVE_LEAST ? part : RESERVE_LEAST;
 	taken +=
 	    report->database_bytes + report->noah_bytes + report->other_bytes + report->reserve_bytes + report->pool.others_bytes;
 	for (unsigned i = 0; i < report->program_count; i++) {
@@ -313,7 +315,7 @@ static void fit_program(struct advise_report *report, struct advise_program *pro
 	uint64_t size = size_of_request(report, program), share = report->left_bytes / sized_programs(report);
 	if (program->limit_bytes != UINT64_MAX && program->limit_bytes < report->machine->memory_bytes) {
 		uint64_t room = program->limit_bytes > program->others_bytes ? program->limit_bytes - program->others_bytes : 0;
-		room -= room / 10;
+		room -= room / RESERVE_PART;
 		if (room < share) {
 			share = room;
 			note(report, "%s: its control group (systemd's MemoryMax) allows it %ju MB: that counts", program->name,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Opening beneath a directory, and everything that a pool thread does for files. Nothing here knows the cache.
+ * Opening beneath a directory, and how work for files gets to a pool thread. cache.c, root.c and read.c call it, in tasks; what
+ * ends in _work runs on the pool thread. Nothing here knows the cache.
  *
  * openat2(2) keeps the walk beneath the root whatever the names on the way are or become while it goes on: ".." and links
  * (absolute ones, and those of /proc) that lead out are errors. On the loop only what is in memory is walked (RESOLVE_CACHED),
