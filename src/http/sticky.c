@@ -108,8 +108,9 @@ void http_sticky_fields(struct http_exchange *exchange)
 	static const char format[] = "%s=%s; Path=/; HttpOnly; SameSite=Lax%s";
 	const size_t most = CLUSTER_NAME_SIZE + UPSTREAM_STICKY_SIZE + sizeof(format) + sizeof("; Secure");
 
-	/* Only with an answer of the server itself. */
-	if (exchange->group == NULL || exchange->group->group->sticky[0] == '\0' || exchange->server == NULL ||
+	/* Only with an answer of the server itself; who has a file that is missing here says nothing about where a visitor belongs.
+	 */
+	if (exchange->trying || exchange->group == NULL || exchange->group->group->sticky[0] == '\0' || exchange->server == NULL ||
 	    exchange->wish.sticky == upstream_bit(exchange->group, exchange->target))
 		return;
 	char *text = arena_allocate(task_arena(), most);

@@ -450,6 +450,20 @@ def test_one_after_another_until_one_has_it(tmp_path):
         app.kill()
 
 
+def test_a_missing_file_moves_no_visitor(tmp_path):
+    """Who has the file says nothing about where its visitor belongs (`sticky`), and his cookie nothing about who has the file."""
+    app = App(str(tmp_path), "app")
+    try:
+        clones = Clones(tmp_path, app)
+        clones.one.site += f"\n    sticky: place\n    apps: [two:{clones.two.port}, app:{app.port}]"
+        with clones:
+            for cookie in ("", "place=0", "other=1"):
+                answer = clones.one.ask("/picture.jpg", cookie=cookie)
+                assert (answer.status, answer.body) == (200, b"app") and "set-cookie" not in answer.fields
+    finally:
+        app.kill()
+
+
 def test_replaced_by_rename(tmp_path):
     with FilesSite(tmp_path) as site:
         for size in (10, 100_000):
