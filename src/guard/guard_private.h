@@ -21,6 +21,8 @@
 /* Times in the table: ticks since it was made, compared so that they may wrap (after 4 years). */
 #define GUARD_TICKS_A_SECOND 32u
 #define GUARD_TICK_US        (1000000u / GUARD_TICKS_A_SECOND)
+/* A thread's clock stands in a turn of its loop: so far it may be behind what others have written. */
+#define GUARD_LATE_TICKS (4 * (int32_t)GUARD_TICKS_A_SECOND)
 
 /* `mark` is a kind and, above it, a scope (windows), an instance (connections) or the scope of the limit (bans). */
 enum guard_kind { KIND_WINDOW, KIND_BAN, KIND_CONNECTIONS };

@@ -42,6 +42,8 @@ static void window_read(const struct guard_entry *entry, const struct guard_limi
 		return;
 	/* After a reload that has changed the period this may lie anywhere: then it begins anew. */
 	int32_t elapsed = guard_ahead(tick, guard_load(&entry->until) - 2 * window->period);
+	if (elapsed < 0 && elapsed >= -GUARD_LATE_TICKS)
+		elapsed = 0;
 	if (elapsed < 0 || (uint32_t)elapsed >= 2 * window->period)
 		return;
 	window->elapsed = (uint32_t)elapsed;
@@ -141,7 +143,7 @@ static uint32_t ban_tick(struct guard_table *table, uint32_t tick)
 	int32_t ahead = guard_ahead(tick, none);
 	if (ahead > 0 && ahead <= VOID_DISTANCE)
 		return tick;
-	if (ahead <= 0 && ahead >= -(int32_t)GUARD_TICKS_A_SECOND)
+	if (ahead <= 0 && ahead >= -GUARD_LATE_TICKS)
 		return none + 1;
 	atomic_compare_exchange_strong(&table->bans_void, &none, tick - VOID_DISTANCE);
 	return tick;

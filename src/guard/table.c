@@ -328,7 +328,8 @@ bool guard_is_alive(const struct guard_table *table, const struct guard_entry *e
 		return guard_ahead(guard_load(&entry->until), tick) > 0;
 	case KIND_BAN:
 		/* The second: one that nobody has looked at since the ticks were as far the last time. */
-		return guard_ahead(guard_load(&entry->until), tick) > 0 && guard_ahead(tick, guard_load(&entry->before)) >= -1 &&
+		return guard_ahead(guard_load(&entry->until), tick) > 0 &&
+		       guard_ahead(tick, guard_load(&entry->before)) >= -GUARD_LATE_TICKS - 1 &&
 		       guard_ahead(guard_load(&entry->before), guard_load(&table->bans_void)) > 0;
 	case KIND_CONNECTIONS:
 		return guard_load(&entry->count) > 0 && instance_lives(table, mark >> GUARD_KIND_BITS);

@@ -251,6 +251,25 @@ static void test_list_and_lift(void **state)
 	assert_int_equal(numbers.banned, 1);
 }
 
+/* A thread's clock stands while its loop has much to do in one turn: what it counts and finds late is not of another age. */
+static void test_thread_that_is_late(void **state)
+{
+	(void)state;
+	for (uint64_t late_us = SECOND / 32; late_us < SECOND; late_us += SECOND / 8) {
+		uint64_t address = stranger((uint32_t)late_us);
+		for (unsigned i = 0; i < 10; i++) {
+			assert_int_equal(ask_of(address, 10, 60000, 60000).verdict, GUARD_LET_IN);
+			now_us -= i == 4 ? late_us : 0;
+		}
+		now_us += late_us;
+		assert_true(ask_of(address, 10, 60000, 60000).banned_now);
+		now_us -= late_us;
+		assert_int_equal(ask_of(address, 10, 60000, 60000).verdict, GUARD_BANNED);
+		now_us += late_us;
+		assert_int_equal(ask_of(address, 10, 60000, 60000).verdict, GUARD_BANNED);
+	}
+}
+
 /* noah runs for years, through upgrades; nothing depends on how long. */
 static void test_years(void **state)
 {
@@ -606,6 +625,7 @@ int main(void)
 	    TEST(test_limit_changes_by_reload),
 	    TEST(test_sites_count_by_themselves),
 	    TEST(test_list_and_lift),
+	    TEST(test_thread_that_is_late),
 	    TEST(test_years),
 	    TEST(test_connections),
 	    TEST(test_connections_of_banned),
