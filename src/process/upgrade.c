@@ -346,8 +346,8 @@ static void kill_own_children(struct supervisor *supervisor)
 void upgrade_give_up(struct supervisor *supervisor, const char *why)
 {
 	struct upgrade *upgrade = &supervisor->upgrade;
-	log_write(LOG_ERROR, "upgrade: noah %s does not come up (%s): noah %s takes over again", NOAH_VERSION, why,
-	          upgrade->former_version);
+	log_write(LOG_ERROR, "upgrade: noah %s does not come up (%.*s): noah %s takes over again", NOAH_VERSION,
+	          (int)strcspn(why, "\n"), why, upgrade->former_version);
 	kill_own_children(supervisor);
 	struct handover *handover = gather(supervisor);
 	if (handover != NULL) {

@@ -102,6 +102,20 @@ def test_kept_over_reload_upgrade_and_crash(tmp_path, site):
         assert site.get() == (200, b"hello")
 
 
+def test_a_site_that_changes_its_key_or_comes_back(tmp_path, site):
+    with Noah(tmp_path, site.text()) as noah:
+        say(noah, "on", "example.com")
+        other = site.text().replace("  example.com:", "  example.org:")
+        noah.reload(other)
+        assert site.get() == (200, b"hello") and look(noah) == {"sites": []}
+        assert "did you mean example.org?" in say(noah, "off", "example.com", expect=1)
+        for text in (other.replace("example.org", "example.net"), other, site.text()):
+            noah.reload(text)
+        assert ask(site)[0].status == 503 and look(noah)["sites"][0]["site"] == "example.com"
+        say(noah, "off", "example.com")
+        assert site.get() == (200, b"hello")
+
+
 def test_what_goes_on(tmp_path, site):
     """A request that has begun, a kept connection, and the challenges of a certificate authority."""
     with Noah(tmp_path, site.text()) as noah:
