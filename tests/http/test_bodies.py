@@ -4,7 +4,7 @@ was cut. The servers are played by the test."""
 import contextlib
 import os
 import random
-import re
+import select
 import socket
 import struct
 import threading
@@ -13,7 +13,7 @@ import time
 import pytest
 from files_site import FilesSite
 from support.noah import local_address, wait_for
-from test_hostile import OK, Front, read_all, read_until
+from test_hostile import OK, Front, read_until
 
 BUFFER = "{ request: 1m, answer: 1m }"
 MISSING = b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno"
@@ -64,7 +64,6 @@ def site_that_tries(tmp_path):
 
 def any_accept(servers, seconds=20):
     """The connection, and whose it is."""
-    import select
     ready = select.select(servers, [], [], seconds)[0]
     return (accept(ready[0]), ready[0]) if ready else (None, None)
 
@@ -119,6 +118,36 @@ def test_who_was_invited_by_noah_costs_no_connection(front):
             app.sendall(OK)
             read_until(visitor, b"\r\n\r\nok")
         app.close()
+
+
+@pytest.mark.parametrize("cut", [1, 250, 5000, 16700, 40000, 75000])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_that_was_cut_anywhere_is_sent_again_as_it_was(front, cut, chunked):
+    body = random.Random(7).randbytes(75000)
+    framing, wire = b"Content-Length: 75000", body
+    if chunked:
+        pieces = [body[at:at + 7000] for at in range(0, len(body), 7000)]
+        framing, wire = b"Transfer-Encoding: chunked", b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    with front.visitor() as visitor:
+        app = front.kept_connection(visitor)
+        visitor.sendall(b"PUT /x HTTP/1.1\r\nHost: a\r\n" + framing + b"\r\n\r\n")
+        visitor.sendall(wire)
+        got = 0
+        while got < cut:
+            piece = app.recv(cut - got)
+            assert piece
+            got += len(piece)
+        app.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        app.close()  # a reset
+        with front.accept() as again:
+            head, _, came = read_until_has(again, b"\r\n\r\n").partition(b"\r\n\r\n")
+            while len(came) < len(wire):
+                piece = again.recv(65536)
+                assert piece
+                came += piece
+            assert framing in head and came == wire
+            again.sendall(OK)
+            read_until(visitor, b"\r\n\r\nok")
 
 
 # ---- files and those who take them slowly --------------------------------------------------------------------------------------
