@@ -140,6 +140,11 @@ void load_validate_users(struct load *load, const char *const *parts, const char
 {
 	struct span rest = text;
 	unsigned users = 0;
+	if (span_starts_with(text, SPAN("\xef\xbb\xbf"))) {
+		load_report_at(load, parts,
+		               "%s: a byte order mark stands before the first name, which would not be found; save it without", file);
+		return;
+	}
 	for (unsigned number = 1; rest.size > 0; number++) {
 		struct span line = span_cut(&rest, '\n');
 		if (line.size > 0 && line.start[line.size - 1] == '\r')

@@ -36,6 +36,10 @@ def test_hashes_that_are_known(users, hashed):
     assert users(f"# of the office\r\n\r\nanna:{hashed}\r\nbob b.@example:{hashed}") is None
 
 
+def test_a_byte_order_mark_is_no_part_of_a_name(users):
+    assert users(f"\ufeffanna:{BCRYPT}\n") == "FILE: a byte order mark stands before the first name, which would not be found; save it without"
+
+
 WRONG = [
     ("$apr1$salt$" + "a" * 22, "is hashed with MD5, which is too weak"),
     ("$1$salt$" + "a" * 22, "is hashed with MD5, which is too weak"),
