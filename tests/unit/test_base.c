@@ -18,6 +18,9 @@ static void test_spans(void **state)
 	assert_false(span_equal_nocase(SPAN("@"), SPAN("`"))); /* differ in the same bit as letters do */
 	assert_true(span_equal(span_trim(SPAN(" \t a b\t ")), SPAN("a b")));
 	assert_int_equal(span_trim(SPAN(" \t ")).size, 0);
+	assert_true(span_starts_with_nocase(SPAN("Basic x"), SPAN("bASIC ")) && span_ends_with_nocase(SPAN("a.JSON"), SPAN(".json")));
+	assert_true(span_starts_with_nocase(SPAN("ab"), SPAN("")) && span_ends_with_nocase(SPAN("ab"), SPAN("AB")));
+	assert_false(span_starts_with_nocase(SPAN("Basi"), SPAN("Basic")) || span_ends_with_nocase(SPAN("json"), SPAN(".json")));
 	struct span rest = SPAN("a,,b");
 	assert_true(span_equal(span_cut(&rest, ','), SPAN("a")));
 	assert_true(span_equal(span_cut(&rest, ','), SPAN("")));

@@ -97,6 +97,10 @@ static void test_formats(void **state)
 	}
 	assert_string_equal(value_format_duration(90000, text), "90s");
 	assert_string_equal(value_format_duration(7200000, text), "2h");
+	assert_string_equal(cluster_duration_format(UINT64_MAX, text), "18446744073709551615ms"); /* the longest fits */
+	uint64_t ms = 0;
+	assert_true(cluster_duration_parse(SPAN("30m"), &ms) && ms == 1800000);
+	assert_false(cluster_duration_parse(SPAN("30"), &ms));
 	assert_string_equal(value_format_size(67108864, text), "64m");
 	assert_string_equal(value_format_size(1023, text), "1023");
 }
