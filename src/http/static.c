@@ -74,6 +74,18 @@ static bool decode(struct span path, char *out, size_t *size)
 	return *size <= FILES_PATH_MOST;
 }
 
+/* dump.sql.gz is what dump.sql is. */
+static bool is_private_within(struct span name, struct span ending)
+{
+	static const struct span packed[] = {SPAN("gz"), SPAN("br"), SPAN("zst"), SPAN("bz2"), SPAN("xz"), SPAN("zip")};
+
+	for (size_t i = 0; i < COUNT_OF(packed); i++) {
+		if (span_equal_nocase(ending, packed[i]))
+			return cluster_is_private_type(files_ending(span_of(name.start, name.size - ending.size - 1)));
+	}
+	return false;
+}
+
 /* The media type; NULL: files that end so are not sent here. None of those that noah knows is private. */
 static const char *media_of(const struct cluster_static *files, struct span name, bool *compressible)
 {
@@ -86,6 +98,8 @@ static const char *media_of(const struct cluster_static *files, struct span name
 	if (files->match_count == 0) {
 		if (ending.size == 0 && span_starts_with(name, well_known))
 			return "application/octet-stream"; /* answers to certificate authorities, and the like */
+		if (is_private_within(name, ending))
+			return NULL;
 		return type != NULL ? type->media : NULL;
 	}
 	for (uint32_t i = 0; i < files->match_count; i++) {

@@ -278,12 +278,17 @@ def test_types(tmp_path):
         for name in ("d.css", "e", "f.php", "g.unknown"):
             assert site.ask(f"/{name}").status == 404, name
     with FilesSite(tmp_path / "any") as site:
-        for name in ("a.txt", "d.css", "e", "f.php", "f.PHP", "g.unknown", "h.php.jpg", "i.sql", "j.env", "k.bak", "l.inc", "m.yml", "n.php~"):
+        for name in ("a.txt", "d.css", "e", "f.php", "f.PHP", "g.unknown", "h.php.jpg", "i.sql", "j.env", "k.bak", "l.inc", "m.yml", "n.php~",
+                     "o.sql.gz", "p.SQL.ZIP", "q.php.bz2", "r.tar.gz", "s.css.gz", "t.gz", ".sql.gz"):
             site.put(name, name)
-        for name in ("a.txt", "d.css", "h.php.jpg"):
+        for name in ("a.txt", "d.css", "h.php.jpg", "r.tar.gz", "s.css.gz", "t.gz"):
             assert site.ask(f"/{name}").status == 200, name
-        for name in ("e", "f.php", "f.PHP", "g.unknown", "i.sql", "j.env", "k.bak", "l.inc", "m.yml", "n.php~"):
+        for name in ("e", "f.php", "f.PHP", "g.unknown", "i.sql", "j.env", "k.bak", "l.inc", "m.yml", "n.php~",
+                     "o.sql.gz", "p.SQL.ZIP", "q.php.bz2", ".sql.gz"):
             assert site.ask(f"/{name}").status == 404, name
+    with FilesSite(tmp_path / "packed", static=", match: [gz]") as site:
+        site.put("o.sql.gz", "named")
+        assert site.ask("/o.sql.gz").body == b"named"
 
 
 def test_index_files(tmp_path):
