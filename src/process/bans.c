@@ -37,17 +37,17 @@ void bans_tell(struct supervisor *supervisor)
 
 /* ---- the list --------------------------------------------------------------------------------------------------- */
 
-/* The site or route whose limit has this scope; null: it is that of all sites, or of one that is not in the file any more. */
+/* The site or route whose limit has this scope; null: it is that of all sites, or the file has it no more. */
 static json_t *limit_json(const struct cluster *cluster, uint32_t scope)
 {
 	char text[CLUSTER_NAME_SIZE + CLUSTER_PATH_SIZE + 64];
 	for (uint32_t i = 0; i < cluster->site_count && scope != 0; i++) {
 		const struct cluster_site *site = &cluster->sites[i];
-		if (scope == http_guard_scope(site, NULL))
+		if (site->limits.requests.most > 0 && scope == http_guard_scope(site, NULL))
 			return status_text(site->name);
 		for (uint32_t j = 0; j < site->route_count; j++) {
 			const struct cluster_route *route = &site->routes[j];
-			if (scope != http_guard_scope(site, route))
+			if (!route->limits.requests_own || scope != http_guard_scope(site, route))
 				continue;
 			snprintf(text, sizeof text, "%s%s%s%s%s", site->name, route->path, route->type_count > 0 ? " *." : "",
 			         route->type_count > 0 ? route->types[0] : "", route->type_count > 1 ? " ..." : "");
