@@ -9,7 +9,9 @@
 root has no password. Everything lies in the given directory; stop() ends the process, and the atexit hook ends what a failed test left.
 """
 import atexit
+import errno
 import os
+import random
 import shutil
 import signal
 import socket
@@ -28,14 +30,26 @@ NOAH_PASSWORD = "noah-secret"
 
 _running = []
 _template = None
+_ports_given = set()  # by this process: what is not used yet is not given twice
 
 
 def free_port(address="127.0.0.1"):
-    """A port nobody listens on now. Somebody may take it before it is used: users of it retry."""
+    """A port nobody listens on now, from below those that the kernel gives to outgoing connections: one of these on the same
+    machine would take it again before it is used."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.bind((address, 0))
-        return probe.getsockname()[1]
+    while True:
+        port = random.randrange(10000, 32000)
+        if port in _ports_given:
+            continue
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            try:
+                probe.bind((address, port))
+            except OSError as problem:
+                if problem.errno != errno.EADDRINUSE:
+                    raise
+                continue
+        _ports_given.add(port)
+        return port
 
 
 def wait_for(condition, seconds=30, what="the condition"):
