@@ -23,6 +23,7 @@
 
 #define FILES_OPEN_MOST           512u              /* files that one core keeps open for later */
 #define FILES_TRUST_US            UINT64_C(1000000) /* so long a name means what it meant */
+#define FILES_TRUST_MISSING_US    UINT64_C(50000)   /* … and a root that is not there is believed so */
 #define FILES_UNUSED_US           UINT64_C(5000000) /* what nobody asks for is closed after this time */
 #define FILES_CONTENT_MOST_BYTES  16384u            /* a file up to this size has its content kept in memory */
 #define FILES_CONTENTS_MOST_BYTES (4u << 20)        /* of all files of one core */

@@ -73,9 +73,11 @@ static enum files_result root_take(struct files_root *root, struct files_found *
 	return FILES_OK;
 }
 
+/* One that is not there is soon looked for again: it may have been moved away to make room for the next. */
 static bool is_fresh(const struct files_core *core, const struct files_root *root)
 {
-	return root->looked_us != 0 && loop_now_us(core->loop) - root->looked_us <= FILES_TRUST_US;
+	uint64_t trust_us = root->directory != NULL ? FILES_TRUST_US : FILES_TRUST_MISSING_US;
+	return root->looked_us != 0 && loop_now_us(core->loop) - root->looked_us <= trust_us;
 }
 
 /* One task has it opened, the others wait for that. */

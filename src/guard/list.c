@@ -51,7 +51,7 @@ unsigned guard_look(const struct guard *guard, uint64_t now_us, struct guard_ban
 bool guard_unban(struct guard *guard, unsigned lane, uint64_t address, uint64_t now_us)
 {
 	struct guard_place place = guard_place(guard, address, 0);
-	if (!guard_lock(place.bucket, lane))
+	if (!guard_lock_patiently(place.bucket, lane))
 		return false;
 	const struct guard_entry *ban = guard_find_ban(guard, &place, guard_tick(guard, now_us));
 	if (ban != NULL)
