@@ -326,17 +326,23 @@ __attribute__((constructor)) static void end_the_traffic_of_a_broken_program(voi
 """
 
 
-def test_program_whose_traffic_dies_gives_back(tmp_path, site, monkeypatch):
-    """The new program says that it can, takes over, and then its traffic dies at once, again and again."""
-    directory = tempfile.mkdtemp(prefix="noah-preload-")
-    os.chmod(directory, 0o755)
+@pytest.fixture(name="broken")
+def make_broken(tmp_path, monkeypatch):
+    """A program that says that it can, and whose traffic dies at once."""
+    broken = private_copy(tmp_path, "broken")
+    directory = os.path.dirname(broken)
     source, library = os.path.join(directory, "end.c"), os.path.join(directory, "end.so")
     with open(source, "w", encoding="ascii") as out:
         out.write(BREAKING)
     subprocess.run(["gcc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o", library, source], check=True)
     monkeypatch.setenv("LD_PRELOAD", library)
     monkeypatch.setenv("ASAN_OPTIONS", os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0")
-    broken = private_copy(tmp_path, "broken")
+    yield broken
+    shutil.rmtree(directory)
+
+
+def test_program_whose_traffic_dies_gives_back(tmp_path, site, broken):
+    """The new program says that it can, takes over, and then its traffic dies at once, again and again."""
     with Noah(tmp_path, site.text(extra="visitors: { requests: 1/1h, ban: 1h, exempt: [127.0.0.1] }")) as noah:
         traffic, kept, load = noah.child("traffic"), connect(site), Load(site, 2)
         assert [status_for(site, "127.0.0.7") for _ in range(3)] == [200, 429, 403]
@@ -357,8 +363,6 @@ def test_program_whose_traffic_dies_gives_back(tmp_path, site, monkeypatch):
         wait_for(lambda: "/logged" in read(tmp_path / "access.log"), 20, "the line in the log")
         upgrade(noah)  # and to a good one all the same
         assert noah.child("traffic") != traffic
-    shutil.rmtree(directory)
-    shutil.rmtree(os.path.dirname(broken))
 
 
 # ---- former generations

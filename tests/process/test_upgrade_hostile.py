@@ -17,7 +17,8 @@ import pytest
 from support.mariadb import wait_for
 from support.noah import BINARY, Noah, free_port, local_address, run_noah
 from test_processes import App, Site
-from test_upgrade import BREAKING, ask, connect, is_alive, private_copy, retired, script, status_for, upgrade
+# make_broken is the fixture `broken`.
+from test_upgrade import ask, connect, is_alive, make_broken, retired, script, status_for, upgrade
 
 
 @pytest.fixture(name="site")
@@ -52,17 +53,8 @@ exec {BINARY} "$@"
         noah.reload(site.text())
 
 
-def test_former_traffic_keeps_its_file_until_the_new_program_works(tmp_path, site, monkeypatch):
+def test_former_traffic_keeps_its_file_until_the_new_program_works(tmp_path, site, broken):
     """A snapshot of a newer program may be one that it cannot read; and when the new one does not come up, nothing has changed."""
-    directory = tempfile.mkdtemp(prefix="noah-preload-")
-    os.chmod(directory, 0o755)
-    source, library = os.path.join(directory, "end.c"), os.path.join(directory, "end.so")
-    with open(source, "w", encoding="ascii") as out:
-        out.write(BREAKING)
-    subprocess.run(["gcc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o", library, source], check=True)
-    monkeypatch.setenv("LD_PRELOAD", library)
-    monkeypatch.setenv("ASAN_OPTIONS", os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0")
-    broken = private_copy(tmp_path, "broken")
     with Noah(tmp_path, site.text()) as noah:
         kept, ending, seen = connect(site), threading.Event(), set()
 
@@ -84,8 +76,6 @@ def test_former_traffic_keeps_its_file_until_the_new_program_works(tmp_path, sit
         noah.wait_ready()  # its watch starts anew; until then an upgrade is refused
         upgrade(noah)  # the new file counts with the next program that works, for connections of before too
         wait_for(lambda: redirects(site), 20, "the new file to be in force")
-    shutil.rmtree(directory)
-    shutil.rmtree(os.path.dirname(broken))
 
 
 GIVES_BACK = """#!/usr/bin/python3
